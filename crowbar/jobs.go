@@ -1,0 +1,147 @@
+package crowbar
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// sequence numbers jobs in the order in which they are made.
+type sequence struct {
+	mu   sync.Mutex
+	last int
+}
+
+func (s *sequence) start(last int) { s.last = last }
+
+func (s *sequence) next() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	return fmt.Sprintf("%06d", s.last)
+}
+
+// Jobs lists all jobs, oldest first. The records must not be modified.
+func (e *Engine) Jobs() []*Job { return e.jobs.list() }
+
+// Job returns a job by its ID, with or without leading zeros, or ErrNotFound.
+func (e *Engine) Job(id string) (*Job, error) {
+	if j, revision := e.jobs.get(jobID(id)); revision != 0 {
+		return j, nil
+	}
+	return nil, fmt.Errorf("%w: no job %q; list them: crowbar job list", ErrNotFound, id)
+}
+
+func jobID(id string) string { return strings.Repeat("0", max(0, 6-len(id))) + id }
+
+// AwaitJob returns the job once it has ended, or as it is when ctx ends (with ctx.Err()).
+func (e *Engine) AwaitJob(ctx context.Context, id string) (*Job, error) {
+	for {
+		j, revision, replaced := e.jobs.watch(jobID(id))
+		switch {
+		case revision == 0:
+			return nil, fmt.Errorf("%w: no job %q; list them: crowbar job list", ErrNotFound, id)
+		case !j.Active():
+			return j, nil
+		}
+		select {
+		case <-ctx.Done():
+			return j, ctx.Err()
+		case <-replaced:
+		}
+	}
+}
+
+// updateJob changes a job's record, which only the goroutine that runs the job does.
+func (e *Engine) updateJob(ctx context.Context, id string, update func(j *Job, c *change)) (*Job, error) {
+	present, revision := e.jobs.get(id)
+	if revision == 0 {
+		return nil, fmt.Errorf("%w: no job %q", ErrNotFound, id)
+	}
+	j, c := present.clone(), &change{}
+	update(j, c)
+	put(c, e.jobs, id, j, revision)
+	if err := e.engine.commit(ctx, c); err != nil {
+		return nil, fmt.Errorf("crowbar: job %s: %w", id, err)
+	}
+	return j, nil
+}
+
+// runJobs starts jobs whose nodes are there and free, until ctx ends, and returns when the
+// last one has stopped. It is the only place where jobs are started, so that two jobs never
+// wait for each other's nodes.
+func (e *Engine) runJobs(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	busy := &busyNodes{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.jobsDue:
+		}
+		if e.Paused() != "" {
+			continue
+		}
+		e.catchUp(ctx)
+		for _, j := range e.jobs.list() {
+			if j.Kind != JobApply || !j.Active() || busy.runs(j.ID) {
+				continue
+			}
+			t := e.targets(j)
+			if len(t.awaited) > 0 || !busy.take(j.ID, t.nodes()) {
+				continue
+			}
+			running.Go(func() {
+				defer e.wakeJobs()
+				defer busy.free(j.ID)
+				if err := e.apply(ctx, j.ID, t); err != nil && ctx.Err() == nil {
+					e.log.Error("job not finished", "job", j.ID, "error", err)
+				}
+			})
+		}
+	}
+}
+
+// busyNodes knows which job works on which node.
+type busyNodes struct {
+	mu    sync.Mutex
+	byJob map[string][]string
+	taken map[string]bool
+}
+
+func (b *busyNodes) runs(job string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.byJob[job]
+	return ok
+}
+
+// take gives a job all of its nodes, or none.
+func (b *busyNodes) take(job string, nodes []string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range nodes {
+		if b.taken[n] {
+			return false
+		}
+	}
+	if b.byJob == nil {
+		b.byJob, b.taken = map[string][]string{}, map[string]bool{}
+	}
+	b.byJob[job] = nodes
+	for _, n := range nodes {
+		b.taken[n] = true
+	}
+	return true
+}
+
+func (b *busyNodes) free(job string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range b.byJob[job] {
+		delete(b.taken, n)
+	}
+	delete(b.byJob, job)
+}

@@ -1,0 +1,170 @@
+package crowbar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The key prefixes of the store. Each belongs to one writer.
+const (
+	settingsKey      = "site"
+	factsPrefix      = "facts/"
+	rolePrefix       = "roles/" // crowbar-<node>, and <barclamp>-config-<proposal>
+	observedPrefix   = "observed/"
+	proposalPrefix   = "proposals/"
+	statusPrefix     = "proposal-status/"
+	jobPrefix        = "jobs/"
+	grantPrefix      = "grants/"
+	allocationPrefix = "allocations/"
+	tokenPrefix      = "tokens/"
+	eventPrefix      = "events/"
+)
+
+// The typed writers are the only way to change the store. Crowbar lost updates because server
+// and node wrote the same record; here every record has one owner, and a writer refuses a key
+// that is not its owner's.
+type (
+	// NodeWriter writes what nodes say of themselves.
+	NodeWriter struct{ ledger *ledger }
+	// EngineWriter writes what the engine decides.
+	EngineWriter struct{ ledger *ledger }
+	// OperatorWriter writes what operators want.
+	OperatorWriter struct{ ledger *ledger }
+)
+
+func (w NodeWriter) commit(ctx context.Context, c *change) error {
+	return w.ledger.commit(ctx, c, factsPrefix)
+}
+
+func (w EngineWriter) commit(ctx context.Context, c *change) error {
+	return w.ledger.commit(ctx, c, settingsKey, rolePrefix, observedPrefix, statusPrefix,
+		jobPrefix, grantPrefix, allocationPrefix, tokenPrefix)
+}
+
+func (w OperatorWriter) commit(ctx context.Context, c *change) error {
+	return w.ledger.commit(ctx, c, proposalPrefix)
+}
+
+// A change is a transaction being put together: records with the revisions they must still
+// have, the events that tell of it, and what follows once it is written.
+type change struct {
+	conditions []Condition
+	ops        []Op
+	events     []Event
+	committed  []func(revision int64)
+	err        error // the first thing that could not be put together
+}
+
+func (c *change) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// tell adds an event; the ledger gives it number, time and link.
+func (c *change) tell(actor, kind, subject, message string) {
+	c.events = append(c.events, Event{Actor: actor, Kind: kind, Subject: subject, Message: message})
+}
+
+// after runs once the change is written.
+func (c *change) after(f func()) {
+	c.committed = append(c.committed, func(int64) { f() })
+}
+
+// A ledger commits changes one after another, so that the events form a chain and the tables
+// see the changes in the order of the store.
+type ledger struct {
+	store Store
+	now   func() time.Time
+
+	mu   sync.Mutex
+	head Event
+}
+
+// commit writes a change. ErrConflict: a record changed since it was read, nothing is written.
+func (l *ledger) commit(ctx context.Context, c *change, owned ...string) error {
+	if c.err != nil {
+		return c.err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, op := range c.ops {
+		if !hasAnyPrefix(op.Key, owned) {
+			return fmt.Errorf("crowbar: record %s belongs to another writer", op.Key)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	head := l.head
+	conditions, ops := c.conditions, c.ops
+	for _, ev := range c.events {
+		ev.Time = l.now().UTC()
+		if err := ev.seal(head); err != nil {
+			return err
+		}
+		data, err := json.Marshal(ev)
+		if err != nil {
+			return fmt.Errorf("crowbar: event: %w", err)
+		}
+		conditions = append(conditions, Condition{Key: eventKey(ev.Sequence)})
+		ops = append(ops, Op{Key: eventKey(ev.Sequence), Value: data})
+		head = ev
+	}
+	revision, err := l.txn(ctx, conditions, ops)
+	if err != nil {
+		return err
+	}
+	l.head = head
+	for _, f := range c.committed {
+		f(revision)
+	}
+	return nil
+}
+
+// txn hides an unknown outcome where reading can settle it: every op is conditional on its
+// key, so if the last op's value is there, the transaction took place. The commit itself is
+// not cancelled: giving up on a write that is under way would only make its outcome unknown.
+func (l *ledger) txn(ctx context.Context, conditions []Condition, ops []Op) (int64, error) {
+	ctx = context.WithoutCancel(ctx)
+	revision, err := l.store.Txn(ctx, conditions, ops)
+	if !errors.Is(err, ErrUnknownOutcome) || len(ops) == 0 {
+		return revision, err
+	}
+	last := ops[len(ops)-1]
+	found, readErr := l.store.Get(ctx, last.Key)
+	switch {
+	case readErr == nil && string(found.Value) == string(last.Value):
+		return found.Revision, nil
+	case readErr == nil || errors.Is(readErr, ErrNotFound):
+		return 0, fmt.Errorf("%w (found by reading after: %v)", ErrNotDone, err)
+	default:
+		return 0, err
+	}
+}
+
+func hasAnyPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// load finds the last event.
+func (l *ledger) load(events []Record) error {
+	if len(events) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(events[len(events)-1].Value, &l.head); err != nil {
+		return fmt.Errorf("crowbar: record %s: %w", events[len(events)-1].Key, err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package hardware
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a profile, or cannot be had on a machine.
+type Problem struct {
+	Path     string `json:"path"` // JSON Pointer into the profile
+	Found    string `json:"found"`
+	Expected string `json:"expected"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+// Error gives the problem on one line.
+func (p Problem) Error() string {
+	path := p.Path
+	if path == "" {
+		path = "/"
+	}
+	text := fmt.Sprintf("%s: found %s, expected %s", path, p.Found, p.Expected)
+	if p.Hint != "" {
+		text += " (" + p.Hint + ")"
+	}
+	return text
+}
+
+// ValidationError lists all problems of a profile. It is ErrInvalid, and each Problem can
+// be taken from it with errors.As.
+type ValidationError struct {
+	Problems []Problem `json:"problems"`
+}
+
+// Error lists the problems, one a line.
+func (e *ValidationError) Error() string {
+	if len(e.Problems) == 1 {
+		return "hardware: invalid profile: " + e.Problems[0].Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "hardware: invalid profile, %d problems:", len(e.Problems))
+	for _, p := range e.Problems {
+		b.WriteString("\n\t" + p.Error())
+	}
+	return b.String()
+}
+
+// Unwrap makes the error ErrInvalid and each of its problems.
+func (e *ValidationError) Unwrap() []error {
+	errs := []error{ErrInvalid}
+	for _, p := range e.Problems {
+		errs = append(errs, p)
+	}
+	return errs
+}
+
+type problems []Problem
+
+func (ps *problems) add(path, found, expected, hint string) {
+	*ps = append(*ps, Problem{Path: path, Found: found, Expected: expected, Hint: hint})
+}
+
+func (ps problems) err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return &ValidationError{Problems: ps}
+}
+
+// pointer escapes one reference token of a JSON Pointer (RFC 6901).
+func pointer(token string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+}

@@ -1,0 +1,248 @@
+package hardware
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Profile is what a machine's hardware should be. A nil part asks for nothing.
+type Profile struct {
+	BIOS     *BIOSProfile      `json:"bios,omitempty"`
+	RAID     *RAIDProfile      `json:"raid,omitempty"`
+	Boot     *BootProfile      `json:"boot,omitempty"`
+	Firmware []FirmwareProfile `json:"firmware,omitempty"`
+}
+
+// BIOSProfile asks for firmware settings. Intents override those of the set, attributes
+// override both.
+type BIOSProfile struct {
+	Set        string            `json:"set,omitempty"` // one of BIOSSets
+	Intents    map[Intent]string `json:"intents,omitempty"`
+	Attributes map[string]any    `json:"attributes,omitempty"` // the vendor's own names; string, bool or number
+}
+
+// Intent is a firmware setting that all vendors have under different names.
+type Intent string
+
+// Intents.
+const (
+	Virtualization Intent = "virtualization" // VT-x, AMD-V: on, off
+	IOMMU          Intent = "iommu"          // VT-d, AMD-Vi: on, off
+	SRIOV          Intent = "sriov"          // on, off
+	SMT            Intent = "smt"            // hyper-threading: on, off
+	BootMode       Intent = "boot_mode"      // uefi, bios
+	PowerProfile   Intent = "power_profile"  // performance, balanced
+)
+
+// Intents returns all intents.
+func Intents() []Intent {
+	return []Intent{Virtualization, IOMMU, SRIOV, SMT, BootMode, PowerProfile}
+}
+
+// Values returns what an intent may be, nil for an unknown one.
+func (i Intent) Values() []string {
+	switch i {
+	case Virtualization, IOMMU, SRIOV, SMT:
+		return []string{"on", "off"}
+	case BootMode:
+		return []string{"uefi", "bios"}
+	case PowerProfile:
+		return []string{"performance", "balanced"}
+	}
+	return nil
+}
+
+// RAIDProfile asks for volumes, by a set or one by one. Disks that no volume claims are
+// left as they are, with whatever volumes they hold.
+type RAIDProfile struct {
+	Set     string          `json:"set,omitempty"` // one of RAIDSets; excludes Volumes
+	Volumes []VolumeProfile `json:"volumes,omitempty"`
+}
+
+// VolumeProfile is one volume, or with JBOD disks without volumes. Volumes with a number of
+// disks choose first, in list order; then those with the remaining disks; JBOD last.
+type VolumeProfile struct {
+	Name       string    `json:"name,omitempty"`
+	RAIDLevel  RAIDLevel `json:"raid_level"`
+	DiskCount  DiskCount `json:"disk_count"`
+	Bootable   bool      `json:"bootable,omitempty"`
+	SizeBytes  int64     `json:"size_bytes,omitempty"` // 0: all the disks give
+	Controller string    `json:"controller,omitempty"` // Controller.ID; empty: the first that can
+	Media      string    `json:"media,omitempty"`      // HDD or SSD; empty: any, but not mixed
+	Protocol   string    `json:"protocol,omitempty"`   // SAS, SATA, NVMe; empty: any, but not mixed
+}
+
+// DiskCount is a number of disks, or Remaining. In JSON a number or "remaining".
+type DiskCount int
+
+// Remaining takes the disks that no volume with a number took, as many as the level can use.
+const Remaining DiskCount = 0
+
+// MarshalJSON gives the number or "remaining".
+func (c DiskCount) MarshalJSON() ([]byte, error) {
+	if c == Remaining {
+		return []byte(`"remaining"`), nil
+	}
+	return json.Marshal(int(c))
+}
+
+// UnmarshalJSON takes a positive number or "remaining".
+func (c *DiskCount) UnmarshalJSON(data []byte) error {
+	if string(data) == `"remaining"` {
+		*c = Remaining
+		return nil
+	}
+	var n int
+	if err := json.Unmarshal(data, &n); err != nil || n < 1 {
+		return fmt.Errorf(`%w: disk_count %s is neither a positive number nor "remaining"`, ErrInvalid, data)
+	}
+	*c = DiskCount(n)
+	return nil
+}
+
+// BootProfile asks for a boot target that holds until it is changed.
+type BootProfile struct {
+	Target BootTarget `json:"target"`
+}
+
+// BootTarget is what a machine boots from first.
+type BootTarget string
+
+// Boot targets.
+const (
+	BootNone BootTarget = "none" // no override: the firmware's own order
+	BootPXE  BootTarget = "pxe"
+	BootDisk BootTarget = "disk"
+	BootCD   BootTarget = "cd"
+)
+
+// Valid reports whether t is one of the boot targets.
+func (t BootTarget) Valid() bool {
+	switch t {
+	case BootNone, BootPXE, BootDisk, BootCD:
+		return true
+	}
+	return false
+}
+
+// FirmwareProfile asks for a firmware version. It is checked when planning; no Configurator
+// here flashes firmware.
+type FirmwareProfile struct {
+	Component string `json:"component"` // "bios" or "bmc"
+	Version   string `json:"version"`
+}
+
+// Resolve returns the profile with its sets expanded, the set's settings overridden by the
+// profile's own. The error is a *ValidationError.
+func (p Profile) Resolve() (Profile, error) {
+	var ps problems
+	resolved := p.resolve(&ps)
+	return resolved, ps.err()
+}
+
+func (p Profile) resolve(ps *problems) Profile {
+	out := Profile{Boot: p.Boot, Firmware: p.Firmware}
+	if p.BIOS != nil {
+		out.BIOS = p.BIOS.resolve(ps)
+	}
+	if p.RAID != nil {
+		out.RAID = p.RAID.resolve(ps)
+	}
+	if p.Boot != nil && !p.Boot.Target.Valid() {
+		ps.add("/boot/target", fmt.Sprintf("%q", p.Boot.Target), "none, pxe, disk or cd", "")
+	}
+	for i, f := range p.Firmware {
+		if f.Component == "" {
+			ps.add(fmt.Sprintf("/firmware/%d/component", i), "nothing", `"bios" or "bmc"`, "")
+		}
+		if f.Version == "" {
+			ps.add(fmt.Sprintf("/firmware/%d/version", i), "nothing", "a version", "")
+		}
+	}
+	return out
+}
+
+func (b BIOSProfile) resolve(ps *problems) *BIOSProfile {
+	out := &BIOSProfile{Intents: map[Intent]string{}, Attributes: b.Attributes}
+	if b.Set != "" {
+		set, ok := biosSet(b.Set)
+		if !ok {
+			ps.add("/bios/set", fmt.Sprintf("%q", b.Set), strings.Join(BIOSSets(), ", "), "")
+		}
+		for intent, value := range set.Intents {
+			out.Intents[intent] = value
+		}
+	}
+	for _, intent := range sortedKeys(b.Intents) {
+		value, path := b.Intents[intent], "/bios/intents/"+pointer(string(intent))
+		allowed := intent.Values()
+		switch {
+		case allowed == nil:
+			ps.add(path, fmt.Sprintf("%q", intent), "one of "+joinIntents(Intents()), "vendor attributes go under /bios/attributes")
+		case !slices.Contains(allowed, value):
+			ps.add(path, fmt.Sprintf("%q", value), strings.Join(allowed, " or "), "")
+		default:
+			out.Intents[intent] = value
+		}
+	}
+	for _, name := range sortedKeys(b.Attributes) {
+		if _, ok := scalar(b.Attributes[name]); !ok {
+			ps.add("/bios/attributes/"+pointer(name), kind(b.Attributes[name]), "a string, number or boolean", "")
+		}
+	}
+	return out
+}
+
+func (r RAIDProfile) resolve(ps *problems) *RAIDProfile {
+	out := &RAIDProfile{Volumes: slices.Clone(r.Volumes)}
+	if r.Set != "" {
+		set, ok := raidSet(r.Set)
+		if !ok {
+			ps.add("/raid/set", fmt.Sprintf("%q", r.Set), strings.Join(RAIDSets(), ", "), "")
+		}
+		if len(r.Volumes) > 0 {
+			ps.add("/raid/volumes", fmt.Sprintf("%d volumes beside a set", len(r.Volumes)), "either a set or volumes", "")
+		}
+		out.Volumes = set.Volumes
+	}
+	names := map[string]int{}
+	for i := range out.Volumes {
+		v := &out.Volumes[i]
+		at := func(field string) string { return fmt.Sprintf("/raid/volumes/%d/%s", i, field) }
+		switch {
+		case !v.RAIDLevel.Valid():
+			ps.add(at("raid_level"), fmt.Sprintf("%q", v.RAIDLevel), "one of "+joinLevels(RAIDLevels()), "")
+		case v.DiskCount < 0:
+			ps.add(at("disk_count"), fmt.Sprint(int(v.DiskCount)), `a positive number or "remaining"`, "")
+		case v.DiskCount > 0 && v.RAIDLevel.Fit(int(v.DiskCount)) != int(v.DiskCount):
+			ps.add(at("disk_count"), fmt.Sprint(int(v.DiskCount)), v.RAIDLevel.diskRule(), "")
+		}
+		if v.SizeBytes < 0 {
+			ps.add(at("size_bytes"), fmt.Sprint(v.SizeBytes), "0 for all, or a number of bytes", "")
+		}
+		if v.RAIDLevel == JBOD && (v.Bootable || v.SizeBytes > 0) {
+			ps.add(at("raid_level"), "JBOD with bootable or size_bytes", "neither: JBOD makes no volume", "")
+		}
+		if v.Name == "" {
+			v.Name = fmt.Sprintf("vol%d", i)
+		}
+		if other, taken := names[v.Name]; taken {
+			ps.add(at("name"), fmt.Sprintf("%q", v.Name), "a name of its own", fmt.Sprintf("volume %d has it too", other))
+		}
+		names[v.Name] = i
+	}
+	return out
+}
+
+// diskRule says in words which numbers of disks Fit leaves as they are.
+func (l RAIDLevel) diskRule() string {
+	switch l {
+	case RAID1:
+		return "2 disks for RAID1"
+	case RAID10, RAID50, RAID60:
+		return fmt.Sprintf("an even number of at least %d disks for %s", l.MinDisks(), l)
+	}
+	return fmt.Sprintf("at least %d disks for %s", l.MinDisks(), l)
+}

@@ -1,0 +1,73 @@
+package redfish_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/crowbarkit/crowbarkit/hardware"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
+	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
+)
+
+const (
+	user     = "root"
+	password = "correct-horse-battery"
+)
+
+// rig is one simulated server and a Configurator that reaches it in process.
+type rig struct {
+	machine *redfishsim.Machine
+	bmc     *redfishsim.BMC
+	target  hardware.Target
+	c       *redfish.Configurator
+}
+
+func newRig(t *testing.T, disks int, wrap func(http.RoundTripper) http.RoundTripper) *rig {
+	t.Helper()
+	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Disks: redfishsim.Disks("n1", disks),
+		NICs: []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, nil)
+	require.NoError(t, err)
+	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: user, Password: password})
+	require.NoError(t, err)
+	r := &rig{machine: m, bmc: bmc, target: target("node1", "http://bmc1")}
+	r.c = r.configurator(t, wrap)
+	return r
+}
+
+func target(node, url string) hardware.Target {
+	return hardware.Target{Node: node, URL: url, Credentials: func(context.Context) (string, string, error) { return user, password, nil }}
+}
+
+func (r *rig) configurator(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) *redfish.Configurator {
+	t.Helper()
+	transport := redfishsim.Transport(func(host string) http.Handler {
+		if host != "bmc1" {
+			return nil
+		}
+		return r.bmc
+	})
+	if wrap != nil {
+		transport = wrap(transport)
+	}
+	c, err := redfish.New(redfish.Config{Transport: transport})
+	require.NoError(t, err)
+	return c
+}
+
+func (r *rig) plan(t *testing.T, profile string) *hardware.Plan {
+	t.Helper()
+	p, err := hardware.ParseProfile([]byte(profile))
+	require.NoError(t, err)
+	seen, err := r.c.Observe(t.Context(), r.target)
+	require.NoError(t, err)
+	plan, err := hardware.NewPlan(p, seen)
+	require.NoError(t, err)
+	return plan
+}
+
+func allow(context.Context, hardware.Destruction) error { return nil }
+
+const wholeProfile = `{"bios":{"set":"Virtualization"},"raid":{"set":"SingleRaid10"},"boot":{"target":"pxe"}}`

@@ -1,0 +1,34 @@
+// Package redfishsim simulates servers and their baseboard management controllers.
+//
+// A [Machine] is a pure model of one server: power, POST, BIOS settings that pend until a
+// reset, disks that remember what was written and how often they were wiped, RAID volumes.
+// It has no goroutines and tells time by its clock only. A [BMC] is an http.Handler that
+// shows a machine as a Redfish service, shaped like real ones. [Transport] reaches any
+// number of BMCs in process; net/http/httptest or http.Server serve one over a socket.
+//
+//	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Disks: redfishsim.Disks("node1", 4)}, nil)
+//	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: "root", Password: "secret"})
+//	server := httptest.NewServer(bmc)
+//
+// # Time
+//
+// A machine moves on when somebody looks at it: each method and each request first brings
+// it up to the present. To learn of a finished POST without looking, give Options.OnPower a
+// function and let something run the machine: [Machine.Run], or one loop over many with
+// [Machine.NextDeadline] and [Machine.Advance].
+//
+// # Crash safety
+//
+// Options.OnChange gets the whole [State] after every change, before the answer to the
+// request that caused it leaves. NewMachine with that State goes on where it was; a
+// transition that ended meanwhile is made up for at once.
+//
+// # Errors
+//
+// Methods of Machine return [ErrInvalid], [ErrConflict] or [ErrNotFound], wrapped.
+//
+// # Concurrency
+//
+// Everything is safe for concurrent use. OnChange runs under the machine's lock and must
+// not call the machine; OnPower runs without it and may.
+package redfishsim

@@ -1,0 +1,38 @@
+package hardware
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+)
+
+// Text prints the plan as a table for people, ending with what it costs.
+func (p *Plan) Text() string {
+	if p.Empty() {
+		return "nothing to do\n"
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "COMPONENT\tACTION\tTARGET\tBEFORE\tAFTER\tREBOOT\tREASON")
+	for _, op := range p.Operations {
+		reboot := "no"
+		if op.Reboot {
+			reboot = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op.Component, op.Action, op.Target, cell(op.Before), cell(op.After), reboot, op.Reason)
+	}
+	w.Flush()
+	fmt.Fprintf(&b, "%d operations, %d reboots", len(p.Operations), p.Reboots())
+	if disks := p.Destroys(); len(disks) > 0 {
+		fmt.Fprintf(&b, ", DESTROYS all data on %s", strings.Join(disks, ", "))
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+func cell(v any) string {
+	if v == nil || v == "" {
+		return "-"
+	}
+	return fmt.Sprint(v)
+}

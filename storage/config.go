@@ -1,0 +1,201 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// A Config is the back ends of a Manager, in Crowbar's form:
+//
+//	{"volumes": [{"backend_driver": "eqlx", "backend_name": "eqlx1", "eqlx": {…}}]}
+//
+// What is not in the document is set by whoever embeds the Manager.
+type Config struct {
+	Volumes []BackendConfig `json:"volumes"`
+
+	// Deps goes to every driver; its Logger is the Manager's too.
+	Deps Deps `json:"-"`
+	// Concurrency is how many calls a back end gets at once, 0 = 4. An EqualLogic group has
+	// few sessions.
+	Concurrency int `json:"-"`
+	// Timeout is how long one call may take, 0 = 5 minutes. It is real time.
+	Timeout time.Duration `json:"-"`
+}
+
+// A BackendConfig is one back end. Options is the value of the key that is named like the
+// driver; absent is {}.
+type BackendConfig struct {
+	Driver  string // backend_driver
+	Name    string // backend_name, a volume ID in form, unique
+	Options json.RawMessage
+}
+
+const (
+	driverKey = "backend_driver"
+	nameKey   = "backend_name"
+)
+
+// MarshalJSON writes Crowbar's form.
+func (b BackendConfig) MarshalJSON() ([]byte, error) {
+	options := b.Options
+	if len(options) == 0 {
+		options = json.RawMessage("{}")
+	}
+	return json.Marshal(map[string]any{driverKey: b.Driver, nameKey: b.Name, b.Driver: options})
+}
+
+// ParseConfig reads and checks a document. It returns all problems at once, each with its
+// JSON Pointer; errors.Is finds ErrInvalid. What the drivers' own options must be is checked
+// by their Openers.
+func ParseConfig(raw []byte) (Config, error) {
+	var document struct {
+		Volumes []map[string]json.RawMessage `json:"volumes"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&document)
+	if err == nil {
+		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more after the end of the document")
+		}
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf(`%w: storage config: %w; expected {"volumes":[{"backend_driver":…,"backend_name":…}]}`, ErrInvalid, err)
+	}
+	var problems *multierror.Error
+	config := Config{Volumes: make([]BackendConfig, 0, len(document.Volumes))}
+	for i, fields := range document.Volumes {
+		at := fmt.Sprintf("/volumes/%d", i)
+		b := BackendConfig{}
+		for key, to := range map[string]*string{driverKey: &b.Driver, nameKey: &b.Name} {
+			if err := json.Unmarshal(fields[key], to); err != nil {
+				problems = problem(problems, at+"/"+key, "%s, expected a string", found(fields[key]))
+			}
+		}
+		b.Options = fields[b.Driver]
+		for _, key := range slices.Sorted(maps.Keys(fields)) {
+			if key != driverKey && key != nameKey && key != b.Driver {
+				problems = problem(problems, at+"/"+pointer(key), "unknown key, expected %q", b.Driver)
+			}
+		}
+		config.Volumes = append(config.Volumes, b)
+	}
+	if err := problems.ErrorOrNil(); err != nil {
+		return Config{}, err
+	}
+	if err := config.check(nil); err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// check finds all problems, those with the drivers only if there are openers.
+func (c *Config) check(openers map[string]Opener) error {
+	var problems *multierror.Error
+	names := map[string]int{}
+	for i, b := range c.Volumes {
+		at := fmt.Sprintf("/volumes/%d", i)
+		switch {
+		case b.Driver == "" || b.Driver == driverKey || b.Driver == nameKey:
+			problems = problem(problems, at+"/"+driverKey, "%q, expected the name of a driver", b.Driver)
+		case openers != nil && openers[b.Driver] == nil:
+			problems = problem(problems, at+"/"+driverKey, "%q, expected one of: %s", b.Driver,
+				strings.Join(slices.Sorted(maps.Keys(openers)), ", "))
+		}
+		if CheckID(b.Name) != nil {
+			problems = problem(problems, at+"/"+nameKey, "%q, expected [A-Za-z0-9._-]{1,%d} beginning with a letter or digit", b.Name, MaxID)
+		} else if first, twice := names[b.Name]; twice {
+			problems = problem(problems, at+"/"+nameKey, "%q is the name of /volumes/%d too; give each back end a name of its own", b.Name, first)
+		} else {
+			names[b.Name] = i
+		}
+		if options := bytes.TrimSpace(b.Options); len(options) > 0 && (options[0] != '{' || !json.Valid(options)) {
+			problems = problem(problems, at+"/"+pointer(b.Driver), "%s, expected an object", found(options))
+		}
+	}
+	return problems.ErrorOrNil()
+}
+
+func problem(problems *multierror.Error, path, format string, args ...any) *multierror.Error {
+	return multierror.Append(problems, fmt.Errorf("%w: %s: %s", ErrInvalid, path, fmt.Sprintf(format, args...)))
+}
+
+// found names the kind of a JSON value; the value itself may be a secret.
+func found(raw json.RawMessage) string {
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 {
+		return "nothing"
+	}
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// pointer escapes a key for a JSON Pointer (RFC 6901).
+func pointer(key string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}
+
+// An Opener makes the Driver of one back end from its options. It may talk to the back end,
+// but must not need it: a back end that is down is for Check to say. All problems in the
+// options are returned at once, as ErrInvalid, with paths relative to them. If the Driver is
+// an io.Closer the Manager closes it.
+type Opener func(ctx context.Context, backend string, config json.RawMessage, deps Deps) (Driver, error)
+
+// Open makes a Manager. openers are the drivers it may use, by name. All problems of config
+// and options are returned at once, each with its JSON Pointer; nothing stays open then.
+func Open(ctx context.Context, c Config, openers map[string]Opener) (*Manager, error) {
+	if openers == nil {
+		openers = map[string]Opener{}
+	}
+	if err := c.check(openers); err != nil {
+		return nil, err
+	}
+	if c.Deps.Logger == nil {
+		c.Deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Concurrency <= 0 {
+		c.Concurrency = 4
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 5 * time.Minute
+	}
+	m := &Manager{}
+	var problems *multierror.Error
+	for i, b := range c.Volumes {
+		options := b.Options
+		if len(options) == 0 {
+			options = json.RawMessage("{}")
+		}
+		driver, err := openers[b.Driver](ctx, b.Name, bytes.Clone(options), c.Deps)
+		if err != nil {
+			problems = multierror.Append(problems, fmt.Errorf("/volumes/%d/%s: %w", i, pointer(b.Driver), err))
+			continue
+		}
+		m.backends = append(m.backends, newBackend(b.Name, driver, c))
+	}
+	if err := problems.ErrorOrNil(); err != nil {
+		return nil, multierror.Append(problems, m.Close()).ErrorOrNil()
+	}
+	return m, nil
+}
