@@ -130,6 +130,7 @@ type Transitioner interface {
 // A Planner says what a Transitioner's steps would do in the event's state, for a person to
 // read before the node is allocated. It may look at the machine but changes nothing.
 type Planner interface {
+	// Plan is nil in a state in which there is nothing to say.
 	Plan(ctx context.Context, s Site, e Event) (*Plan, error)
 }
 

@@ -376,8 +376,8 @@ func (j *Job) putStep(s JobStep) {
 	j.Steps = append(j.Steps, s)
 }
 
-// catchUp queues a job for each node that has come to rest after the job of its proposal was
-// over: it was dead, or was reset and installed again.
+// catchUp queues a job for each node that has come to rest after its proposal was applied to
+// the others: it was dead, or was reset and installed again.
 func (e *Engine) catchUp(ctx context.Context) {
 	for _, name := range e.arrivals.take() {
 		n, revision := e.nodes.get(RoleName(name))
@@ -391,9 +391,8 @@ func (e *Engine) catchUp(ctx context.Context) {
 			}
 			seen = append(seen, m.Proposal)
 			config, _ := e.configs.get(configRole(m.Proposal))
-			job, known := e.jobs.get(e.Status(m.Proposal).Job)
-			if known == 0 || job.Active() {
-				continue
+			if e.Status(m.Proposal).Status != StatusApplied {
+				continue // its own job comes, or it failed and is to be committed again
 			}
 			missing := &Job{Proposal: m.Proposal, Only: []string{name}}
 			missing.Revision = config.Revision

@@ -117,12 +117,15 @@ func (e *Engine) fire(n *Node, c *change, ev statemachine.Event) error {
 	}
 	n.Lifecycle = after
 	name := n.Name
-	defer func() { c.after(func() { e.due.add(name); e.wakeJobs() }) }()
-	if len(effects) == 0 { // the phase alone changed
+	c.after(func() {
 		if after.State == lifecycle.Ready && after.Phase == statemachine.PhaseSettled {
-			c.after(func() { e.arrivals.add(name) })
+			e.arrivals.add(name)
 		}
-		return nil
+		e.due.add(name)
+		e.wakeJobs()
+	})
+	if len(effects) == 0 {
+		return nil // the phase alone changed
 	}
 	n.visit(after)
 	n.Job = ""

@@ -56,8 +56,9 @@ type change struct {
 	conditions []Condition
 	ops        []Op
 	events     []Event
-	committed  []func(revision int64)
-	err        error // the first thing that could not be put together
+	committed  []func(revision int64) // shows the records in the tables
+	follows    []func()               // then wakes whoever has to look at them
+	err        error                  // the first thing that could not be put together
 }
 
 func (c *change) fail(err error) {
@@ -73,7 +74,7 @@ func (c *change) tell(actor, kind, subject, message string) {
 
 // after runs once the change is written.
 func (c *change) after(f func()) {
-	c.committed = append(c.committed, func(int64) { f() })
+	c.follows = append(c.follows, f)
 }
 
 // A ledger commits changes one after another, so that the events form a chain and the tables
@@ -124,6 +125,9 @@ func (l *ledger) commit(ctx context.Context, c *change, owned ...string) error {
 	l.head = head
 	for _, f := range c.committed {
 		f(revision)
+	}
+	for _, f := range c.follows {
+		f()
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (b *Barclamp) Transition(_ context.Context, s barclamp.Site, e barclamp.Eve
 // Plan says what Transition's steps would change.
 func (b *Barclamp) Plan(ctx context.Context, s barclamp.Site, e barclamp.Event) (*barclamp.Plan, error) {
 	if !acts(e) {
-		return &barclamp.Plan{}, nil
+		return nil, nil
 	}
 	return b.part.Plan(ctx, s, e)
 }

@@ -116,7 +116,7 @@ func (b *Barclamp) Transition(_ context.Context, s barclamp.Site, e barclamp.Eve
 // Plan says what Transition's steps would change and destroy.
 func (b *Barclamp) Plan(ctx context.Context, s barclamp.Site, e barclamp.Event) (*barclamp.Plan, error) {
 	if e.State != "hardware-installing" {
-		return &barclamp.Plan{}, nil
+		return nil, nil
 	}
 	return b.part.Plan(ctx, s, e)
 }
