@@ -200,6 +200,12 @@ func (e *Engine) openSite(ctx context.Context) error {
 	return nil
 }
 
+// Simulated says whether the nodes of the store are simulated.
+func (e *Engine) Simulated() bool {
+	site, _ := e.settings.get("")
+	return site.Simulated
+}
+
 // Paused says why no new work starts; empty if it does.
 func (e *Engine) Paused() string {
 	site, _ := e.settings.get("")
@@ -217,7 +223,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	group.Go(func() { e.due.run(ctx, e.config.ConcurrentNodes, e.reconcile) })
 	group.Go(func() { e.runJobs(ctx) })
 	e.sweep()
-	e.wakeJobs()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -229,8 +234,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// sweep marks the nodes that have something due.
+// sweep marks the nodes that have something due, and lets the scheduler look at the jobs.
 func (e *Engine) sweep() {
+	defer e.wakeJobs()
 	now := e.clock.Now()
 	for _, n := range e.nodes.list() {
 		if e.needsWork(n, now) {

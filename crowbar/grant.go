@@ -15,6 +15,10 @@ import (
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
 
+// ErrNoPlan says that a barclamp could not tell what it would do to a node, such as one whose
+// BMC does not answer. Without a plan nothing is allocated.
+var ErrNoPlan = errors.New("crowbar: no plan")
+
 // NodePlan is what allocating a node will do to it, for a person to read first.
 type NodePlan struct {
 	Node string `json:"node"`
@@ -50,7 +54,7 @@ func (e *Engine) Plan(ctx context.Context, name string) (*NodePlan, error) {
 			}
 			p, err := h.acts.Planner.Plan(ctx, e.Site(), h.event(e.view(n), state.Name))
 			if err != nil {
-				return nil, fmt.Errorf("crowbar: plan of node %s: %s: %w", n.Name, h.info.Name, err)
+				return nil, fmt.Errorf("%w for node %s: %s: %w", ErrNoPlan, n.Name, h.info.Name, err)
 			}
 			if p == nil {
 				continue

@@ -53,6 +53,26 @@ func (e *Engine) AwaitJob(ctx context.Context, id string) (*Job, error) {
 	}
 }
 
+// WatchJob calls tell with the job as it is and after each of its changes, until it has ended
+// (nil), ctx ends, or tell returns an error, which is returned. Changes that follow each other
+// fast are told as one. The record must not be modified.
+func (e *Engine) WatchJob(ctx context.Context, id string, tell func(*Job) error) error {
+	for {
+		j, revision, replaced := e.jobs.watch(jobID(id))
+		if revision == 0 {
+			return fmt.Errorf("%w: no job %q; list them: crowbar job list", ErrNotFound, id)
+		}
+		if err := tell(j); err != nil || !j.Active() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-replaced:
+		}
+	}
+}
+
 // updateJob changes a job's record, which only the goroutine that runs the job does.
 func (e *Engine) updateJob(ctx context.Context, id string, update func(j *Job, c *change)) (*Job, error) {
 	present, revision := e.jobs.get(id)
@@ -94,9 +114,12 @@ func (e *Engine) runJobs(ctx context.Context) {
 				continue
 			}
 			running.Go(func() {
-				defer e.wakeJobs()
-				defer busy.free(j.ID)
-				if err := e.apply(ctx, j.ID, t); err != nil && ctx.Err() == nil {
+				err := e.apply(ctx, j.ID, t)
+				busy.free(j.ID)
+				switch {
+				case err == nil:
+					e.wakeJobs() // its nodes are free
+				case ctx.Err() == nil: // the store failed: the next sweep tries again
 					e.log.Error("job not finished", "job", j.ID, "error", err)
 				}
 			})

@@ -56,8 +56,8 @@ func (e *Engine) runHooks(ctx context.Context, n *Node) error {
 			return ctx.Err() // stopping: the next run goes on
 		case bounded.Err() != nil && expired(n, e.clock.Now()):
 			outcome.Name = statemachine.Deadline
-		case errors.Is(err, errRetry):
-			return err
+		case errors.Is(err, errRetry) || storeFailed(err):
+			return err // says nothing about the node: the next sweep tries again
 		case errors.Is(err, barclamp.ErrPlanChanged):
 			outcome = statemachine.Event{Name: lifecycle.EventReplan, Actor: actorEngine, Visit: visit, Reason: err.Error()}
 		default:
@@ -98,6 +98,11 @@ func (e *Engine) untilDeadline(ctx context.Context, n *Node) (bounded context.Co
 
 // errRetry marks what has nothing to do with the node: the engine's own store failed.
 var errRetry = errors.New("crowbar: to be tried again")
+
+// storeFailed says whether a step failed because its own records could not be written.
+func storeFailed(err error) bool {
+	return errors.Is(err, ErrNotDone) || errors.Is(err, ErrUnknownOutcome) || errors.Is(err, ErrClosed)
+}
 
 // A hookRun is the work of one visit to a state. Its journal is a job, which is written only
 // once there is a step: most visits have none.

@@ -86,7 +86,6 @@ func (e *Engine) Resume(ctx context.Context, actor string) error {
 		return err
 	}
 	e.sweep()
-	e.wakeJobs()
 	return nil
 }
 

@@ -31,6 +31,9 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		return nil
 	}
 	if len(seen.Storage) == 0 {
+		if onlyJBOD(want) && len(seen.Unreadable) == 0 {
+			return nil // without a controller there is nothing but plain disks
+		}
 		ps.add("/raid", "no storage controller on the machine", "a storage controller", unreadableHint(seen))
 		return nil
 	}
@@ -78,6 +81,10 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		creates = append(creates, c.make...)
 	}
 	return append(deletes, creates...)
+}
+
+func onlyJBOD(want RAIDProfile) bool {
+	return !slices.ContainsFunc(want.Volumes, func(v VolumeProfile) bool { return v.RAIDLevel != JBOD || v.DiskCount != Remaining })
 }
 
 // match keeps an existing volume that is as wanted.

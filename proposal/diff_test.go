@@ -244,6 +244,28 @@ func TestDiffIsLinearInTheNodes(t *testing.T) {
 	require.Less(t, large, 20*small, "%d bytes for 1,000 nodes, %d for 10,000", small, large)
 }
 
+// Aligning two lists costs the product of their lengths, so only short ones are.
+func TestDiffIsLinearInLongLists(t *testing.T) {
+	cost := func(length int) uint64 {
+		list := func(from int) *proposal.Document {
+			elements := make([]string, length)
+			for n := range elements {
+				elements[n] = fmt.Sprintf("%09d", from+n*3)
+			}
+			return parse(t, document(`{"l":["`+strings.Join(elements, `","`)+`"]}`, ""))
+		}
+		a, b := list(0), list(1)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d := compare(t, a, b)
+		runtime.ReadMemStats(&after)
+		require.Len(t, d.Changes, length)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	small, large := cost(500), cost(5_000)
+	require.Less(t, large, 20*small, "%d bytes for 500 elements, %d for 5,000", small, large)
+}
+
 func BenchmarkCompare(b *testing.B) {
 	for _, size := range []int{20_000, 200_000} {
 		first, second := benchmarkPair(b, size)

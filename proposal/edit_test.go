@@ -33,6 +33,7 @@ func TestWithLeavesOtherBytesAlone(t *testing.T) {
 		"set null":                 {set("/attributes/nova/n", "null"), `"n": 1.0`, `"n": null`},
 		"set element":              {set("/attributes/nova/list/1", "7"), `"b" ]`, `7 ]`},
 		"set through escapes":      {set("/attributes/nova/a~1b/x~0y", "2"), `"x~y": 1`, `"x~y": 2`},
+		"escapes decode once":      {set("/attributes/nova/empty/~01", "1"), `"empty": {}`, `"empty": {"~1": 1}`},
 		"add, spaced as the last":  {set("/attributes/nova/new", "[1]"), `{"x~y": 1}`, `{"x~y": 1}, "new": [1]`},
 		"add to an empty object":   {set("/attributes/nova/empty/k", "1"), `"empty": {}`, `"empty": {"k": 1}`},
 		"add with parents":         {set("/attributes/nova/a~1b/p/q/r", "1"), `"x~y": 1`, `"x~y": 1,"p": {"q": {"r": 1}}`},

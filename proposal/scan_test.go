@@ -42,6 +42,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"half a pair":            {`["\ud800"]`, 1, 3, "half of a surrogate pair is no character"},
 		"wrong second half":      {`["\ud800\u0041"]`, 1, 3, "half of a surrogate pair is no character"},
 		"second half alone":      {`["\udc00"]`, 1, 3, "half of a surrogate pair is no character"},
+		"second half twice":      {`["\udc00\udc01"]`, 1, 3, "half of a surrogate pair is no character"},
 		"leading zero":           {`[012]`, 1, 2, "a number starts with a superfluous 0"},
 		"plus":                   {`[+1]`, 1, 2, "found '+' where a value should follow"},
 		"bare minus":             {`[-]`, 1, 3, "found ']' where a digit should follow"},

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-multierror"
 	"github.com/stretchr/testify/require"
 
@@ -122,7 +121,7 @@ func TestNewRefuses(t *testing.T) {
 		},
 		"failures in a circle": {
 			func(d *definition) { d.States[4].OnFailure = "used"; d.States[3].OnFailure = "broken" },
-			map[string]string{"/states/4/on_failure": "used → broken → used"},
+			map[string]string{"/states/3/on_failure": "broken → used → broken"},
 		},
 		"settled in a circle with a failure": {
 			func(d *definition) {
@@ -262,5 +261,4 @@ func TestParse(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	require.Empty(t, cmp.Diff(m.Definition(), m.Definition().Clone()))
 }

@@ -80,8 +80,17 @@ type Transition struct {
 // Duration is a time.Duration that is a number of seconds in JSON.
 type Duration time.Duration
 
-// String is that of time.Duration.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String is that of time.Duration without zero parts at its end: "2h", "1m30s".
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 // MarshalJSON writes seconds, with a fraction where there is one.
 func (d Duration) MarshalJSON() ([]byte, error) {

@@ -100,26 +100,27 @@ const maxEffects = 3
 //
 // It is short enough to be inlined, so that the effects live on the caller's stack.
 func (m *Machine) Fire(in Instance, ev Event, guard Guard) (Instance, []Effect, error) {
-	return m.fire(&in, &ev, guard, new([maxEffects]Effect))
+	effects, err := m.fire(&in, &ev, guard, new([maxEffects]Effect))
+	return in, effects, err
 }
 
-func (m *Machine) fire(in *Instance, ev *Event, guard Guard, room *[maxEffects]Effect) (Instance, []Effect, error) {
-	effects := room[:0]
+// fire changes in, which it leaves alone on error, and writes the effects into room.
+func (m *Machine) fire(in *Instance, ev *Event, guard Guard, room *[maxEffects]Effect) ([]Effect, error) {
 	i, ok := m.index[in.State]
 	if !ok {
-		return *in, nil, &TransitionError{State: in.State, Event: ev.Name, Actor: ev.Actor, Err: ErrUnknownState}
+		return nil, &TransitionError{State: in.State, Event: ev.Name, Actor: ev.Actor, Err: ErrUnknownState}
 	}
 	s := &m.states[i]
 	if ev.Visit != 0 && ev.Visit != in.Visit {
-		return *in, nil, s.refuse(ev, nil, refusal{ErrStale, fmt.Errorf("the event is for visit %d, the instance is at visit %d", ev.Visit, in.Visit)})
+		return nil, s.refuse(ev, nil, refusal{ErrStale, fmt.Errorf("the event is for visit %d, the instance is at visit %d", ev.Visit, in.Visit)})
 	}
 	switch ev.Name {
 	case Settled:
-		return m.settle(in, s, ev, guard, effects)
+		return m.settle(in, s, ev, guard, room), nil
 	case Failed:
-		return m.fail(in, s, ev, effects)
+		return m.fail(in, s, ev, room), nil
 	case Deadline:
-		return m.expire(in, s, ev, effects)
+		return m.expire(in, s, ev, room)
 	}
 	for j := range s.transitions {
 		t := &s.transitions[j]
@@ -127,85 +128,81 @@ func (m *Machine) fire(in *Instance, ev *Event, guard Guard, room *[maxEffects]E
 			continue
 		}
 		if !t.permits(ev.Actor) {
-			return *in, nil, s.refuse(ev, t, ErrNotAllowed)
+			return nil, s.refuse(ev, t, ErrNotAllowed)
 		}
 		if name, err := t.ask(in.Phase, guard); err != nil {
 			refused := s.refuse(ev, t, refusal{ErrGuard, err})
 			refused.Guard = name
-			return *in, nil, refused
+			return nil, refused
 		}
-		out, effects := m.enter(*in, t.to, ev.At, ev.Reason, effects)
-		return out, effects, nil
+		return m.enter(in, t.to, ev.At, ev.Reason, room), nil
 	}
 	if _, known := m.events[ev.Name]; !known {
-		return *in, nil, s.refuse(ev, nil, ErrUnknownEvent)
+		return nil, s.refuse(ev, nil, ErrUnknownEvent)
 	}
-	return *in, nil, s.refuse(ev, nil, ErrNotAllowed)
+	return nil, s.refuse(ev, nil, ErrNotAllowed)
 }
 
-func (m *Machine) settle(in *Instance, s *state, ev *Event, guard Guard, effects []Effect) (Instance, []Effect, error) {
-	out := *in
-	if out.Phase == PhaseFailed { // the hooks were run again: the old failure is over
-		out.Reason = ""
+func (m *Machine) settle(in *Instance, s *state, ev *Event, guard Guard, room *[maxEffects]Effect) []Effect {
+	if s.settled != nil {
+		if _, err := s.settled.ask(PhaseSettled, guard); err == nil {
+			return m.enter(in, s.settled.to, ev.At, ev.Reason, room)
+		}
+	}
+	if in.Phase == PhaseFailed { // the hooks were run again: the old failure is over
+		in.Reason = ""
 	}
 	if ev.Reason != "" {
-		out.Reason = ev.Reason
+		in.Reason = ev.Reason
 	}
-	out.Phase = PhaseSettled
-	if s.settled == nil {
-		return out, nil, nil
-	}
-	if _, err := s.settled.ask(PhaseSettled, guard); err != nil {
-		return out, nil, nil
-	}
-	out, effects = m.enter(out, s.settled.to, ev.At, ev.Reason, effects)
-	return out, effects, nil
+	in.Phase = PhaseSettled
+	return nil
 }
 
-func (m *Machine) fail(in *Instance, s *state, ev *Event, effects []Effect) (Instance, []Effect, error) {
+func (m *Machine) fail(in *Instance, s *state, ev *Event, room *[maxEffects]Effect) []Effect {
 	reason := ev.Reason
 	if reason == "" {
 		reason = fmt.Sprintf("%s failed without giving a reason", s.Name)
 	}
-	if s.onFailure < 0 {
-		out := *in
-		out.Phase, out.Reason = PhaseFailed, reason
-		return out, nil, nil
+	if s.onFailure >= 0 {
+		return m.enter(in, s.onFailure, ev.At, reason, room)
 	}
-	out, effects := m.enter(*in, s.onFailure, ev.At, reason, effects)
-	return out, effects, nil
+	in.Phase, in.Reason = PhaseFailed, reason
+	return nil
 }
 
-func (m *Machine) expire(in *Instance, s *state, ev *Event, effects []Effect) (Instance, []Effect, error) {
+func (m *Machine) expire(in *Instance, s *state, ev *Event, room *[maxEffects]Effect) ([]Effect, error) {
 	switch {
 	// The definition may have lost a deadline that a stored instance still carries.
 	case in.Deadline.IsZero() || s.onDeadline < 0:
-		return *in, nil, s.refuse(ev, nil, refusal{ErrNotAllowed, errors.New("the state has no deadline")})
+		return nil, s.refuse(ev, nil, refusal{ErrNotAllowed, errors.New("the state has no deadline")})
 	case ev.At.Before(in.Deadline):
-		return *in, nil, s.refuse(ev, nil, refusal{ErrNotAllowed, fmt.Errorf("the deadline is %s", in.Deadline.Format(time.RFC3339))})
+		return nil, s.refuse(ev, nil, refusal{ErrNotAllowed, fmt.Errorf("the deadline is %s", in.Deadline.Format(time.RFC3339))})
 	}
 	reason := ev.Reason
 	if reason == "" {
-		reason = fmt.Sprintf("%s took longer than %s", s.Name, in.Deadline.Sub(in.Since))
+		reason = fmt.Sprintf("%s took longer than %s", s.Name, Duration(in.Deadline.Sub(in.Since)))
 	}
-	out, effects := m.enter(*in, s.onDeadline, ev.At, reason, effects)
-	return out, effects, nil
+	return m.enter(in, s.onDeadline, ev.At, reason, room), nil
 }
 
 // enter is the only place where an instance gets into a state.
-func (m *Machine) enter(in Instance, to int, at time.Time, reason string, effects []Effect) (Instance, []Effect) {
+func (m *Machine) enter(in *Instance, to int, at time.Time, reason string, room *[maxEffects]Effect) []Effect {
 	s := &m.states[to]
 	at = at.UTC().Round(0) // the instance is stored: no monotonic reading
-	out := Instance{State: s.Name, Phase: PhaseEntering, Since: at, Visit: in.Visit + 1, Reason: reason, Previous: in.State}
+	effects := room[:0]
 	if in.Visit > 0 {
 		effects = append(effects, Effect{Kind: Leave, State: in.State, Visit: in.Visit, At: at})
 	}
-	effects = append(effects, Effect{Kind: Enter, State: out.State, Visit: out.Visit, At: at})
+	in.Previous, in.State = in.State, s.Name
+	in.Phase, in.Since, in.Deadline, in.Reason = PhaseEntering, at, time.Time{}, reason
+	in.Visit++
+	effects = append(effects, Effect{Kind: Enter, State: in.State, Visit: in.Visit, At: at})
 	if s.Deadline > 0 {
-		out.Deadline = at.Add(time.Duration(s.Deadline))
-		effects = append(effects, Effect{Kind: ArmDeadline, State: out.State, Visit: out.Visit, At: out.Deadline})
+		in.Deadline = at.Add(time.Duration(s.Deadline))
+		effects = append(effects, Effect{Kind: ArmDeadline, State: in.State, Visit: in.Visit, At: in.Deadline})
 	}
-	return out, effects
+	return effects
 }
 
 // ask returns the first guard that refuses, with its reason.

@@ -104,7 +104,7 @@ func TestFire(t *testing.T) {
 		},
 		"deadline takes the failure exit": {
 			timed("probing", time.Minute), event{Name: statemachine.Deadline}, nil,
-			entered("broken", 0, "probing took longer than 1m0s", "probing"),
+			entered("broken", 0, "probing took longer than 1m", "probing"),
 		},
 		"deadline takes its own exit": {
 			timed("wiping", time.Second), event{Name: statemachine.Deadline}, nil,

@@ -105,7 +105,9 @@ func (m *Machine) EventTo(from, to, actor string) (event string, ok bool) {
 
 // Start returns a new instance in the initial state, with the effects of entering it.
 func (m *Machine) Start(at time.Time) (Instance, []Effect) {
-	return m.enter(Instance{}, m.index[m.definition.Initial], at, "", nil)
+	var in Instance
+	effects := m.enter(&in, m.index[m.definition.Initial], at, "", new([maxEffects]Effect))
+	return in, effects
 }
 
 func (t *Transition) permits(actor string) bool {

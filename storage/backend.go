@@ -74,16 +74,16 @@ func (b *Backend) Create(ctx context.Context, spec VolumeSpec) (volume *Volume, 
 	return volume, err
 }
 
-// create runs make, and once more if it got lost and there is nothing.
-func (b *Backend) create(ctx context.Context, spec VolumeSpec, make func() (*Volume, error)) (*Volume, error) {
-	volume, err := make()
+// create runs do, and once more if it got lost and there is nothing.
+func (b *Backend) create(ctx context.Context, spec VolumeSpec, do func() (*Volume, error)) (*Volume, error) {
+	volume, err := do()
 	if errors.Is(err, ErrUnknownOutcome) {
 		switch there, look := b.driver.Get(ctx, spec.ID); {
 		case look == nil:
 			return b.same(ctx, spec, there)
 		case errors.Is(look, ErrNotFound):
 			b.log.Warn("answer lost; repeating", "op", "create", "volume", spec.ID, "error", err)
-			volume, err = make()
+			volume, err = do()
 		default:
 			return nil, err
 		}

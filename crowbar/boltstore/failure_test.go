@@ -164,6 +164,9 @@ func TestWithdrawnTransactionWritesNothing(t *testing.T) {
 	require.Equal(t, ctx.Err(), err)
 	close(release)
 	wait.Wait()
+	// The writer takes requests in order: after this one it is past the withdrawn.
+	_, err = s.Txn(t.Context(), nil, []crowbar.Op{{Key: "last", Value: []byte("v")}})
+	require.NoError(t, err)
 	_, err = s.Get(t.Context(), "withdrawn")
 	require.ErrorIs(t, err, crowbar.ErrNotFound)
 }

@@ -70,6 +70,9 @@ func (s *FaultStore) FailNext(f Fault) {
 	s.plan[s.count+1] = f
 }
 
+// Crashed says whether a planned crash has happened.
+func (s *FaultStore) Crashed() bool { return s.crashed() != nil }
+
 // crashed returns ErrCrashed after the crash.
 func (s *FaultStore) crashed() error { return context.Cause(s.ctx) }
 

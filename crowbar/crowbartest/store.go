@@ -216,7 +216,7 @@ func checks(t *testing.T, h Harness) {
 
 func copies(t *testing.T, h Harness) {
 	s := open(t, h)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	value := []byte("value")
 	_, err := s.Txn(ctx, nil, []crowbar.Op{{Key: "a", Value: value}})
@@ -362,12 +362,14 @@ func persists(t *testing.T, h Harness) {
 
 	next := put(t, s, "a", "3")
 	require.Greater(t, next, last)
-	err = s.Watch(t.Context(), "", last, func(c crowbar.Change) error {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = s.Watch(ctx, "", last, func(c crowbar.Change) error {
 		require.Empty(t, cmp.Diff(crowbar.Change{Key: "a", Value: []byte("3"), Revision: next}, c))
 		return errEnough
 	})
 	require.ErrorIs(t, err, errEnough, "a watch goes on from the revision at which the store was closed")
-	err = s.Watch(t.Context(), "", first-1, func(c crowbar.Change) error {
+	err = s.Watch(ctx, "", first-1, func(c crowbar.Change) error {
 		require.Empty(t, cmp.Diff(crowbar.Change{Key: "a", Value: []byte("1"), Revision: first}, c))
 		return errEnough
 	})

@@ -143,6 +143,8 @@ func consistentList(t *testing.T, h Harness) {
 
 // collect watches until it has n changes.
 func collect(ctx context.Context, s crowbar.Store, prefix string, after int64, n int) ([]crowbar.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var changes []crowbar.Change
 	err := s.Watch(ctx, prefix, after, func(c crowbar.Change) error {
 		changes = append(changes, c)
@@ -159,8 +161,7 @@ func collect(ctx context.Context, s crowbar.Store, prefix string, after int64, n
 
 func watches(t *testing.T, h Harness) {
 	s := open(t, h)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := t.Context()
 	first := put(t, s, "n/a", "1")
 	put(t, s, "other", "x")
 	second, err := s.Txn(ctx, nil, []crowbar.Op{
@@ -190,8 +191,7 @@ func watches(t *testing.T, h Harness) {
 
 func watchesAfter(t *testing.T, h Harness) {
 	s := open(t, h)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := t.Context()
 	var revisions []int64
 	for i := range 5 {
 		revisions = append(revisions, put(t, s, fmt.Sprint("k", i), "v"))
@@ -206,8 +206,7 @@ func watchesAfter(t *testing.T, h Harness) {
 
 func watchesWriters(t *testing.T, h Harness) {
 	s := open(t, h)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := t.Context()
 	const writers, each, watchers = 6, 30, 3
 	empty, err := s.List(ctx, "")
 	require.NoError(t, err)
@@ -288,10 +287,11 @@ func watchEnds(t *testing.T, h Harness) {
 	s := open(t, h)
 	put(t, s, "k", "v")
 	own := errors.New("own")
-	err := s.Watch(t.Context(), "", 0, func(crowbar.Change) error { return own })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := s.Watch(ctx, "", 0, func(crowbar.Change) error { return own })
 	require.Equal(t, own, err, "as it is")
 
-	ctx, cancel := context.WithCancel(t.Context())
 	seen, done := make(chan struct{}), make(chan error, 1)
 	go func() {
 		done <- s.Watch(ctx, "", 0, func(crowbar.Change) error {

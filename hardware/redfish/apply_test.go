@@ -2,8 +2,6 @@ package redfish_test
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -71,25 +69,6 @@ func TestApplyReplacesVolume(t *testing.T) {
 		require.Zero(t, res.Reboots)
 		require.True(t, r.plan(t, `{"raid":{"set":"R1_JBOD"}}`).Empty())
 		require.Equal(t, 0, r.machine.State().Boots)
-	})
-}
-
-func TestApplyWithoutAuthorizeDestroysNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 4, nil)
-		plan := r.plan(t, wholeProfile)
-		for name, opts := range map[string]*hardware.ApplyOptions{
-			"nil options":   nil,
-			"nil authorize": {},
-			"refused":       {Authorize: func(context.Context, hardware.Destruction) error { return errors.New("the node is in use") }},
-		} {
-			_, err := r.c.Apply(t.Context(), r.target, plan, opts)
-			require.ErrorIs(t, err, hardware.ErrNotAuthorized, name)
-		}
-		s := r.machine.State()
-		require.Empty(t, s.Volumes)
-		require.Equal(t, "old data", s.Disks["n1-D0"].Contents)
-		require.Zero(t, r.bmc.Sessions())
 	})
 }
 
@@ -190,99 +169,7 @@ func TestUnknownOutcomeIsNotRetried(t *testing.T) {
 	})
 }
 
-var errKilled = errors.New("the process died")
-
-// killer lets n requests through and fails all later ones; the last one is done before its
-// answer is dropped, or not done at all.
-type killer struct {
-	base   http.RoundTripper
-	effect bool
-
-	mu   sync.Mutex
-	left int
-	hit  bool
-}
-
-func (k *killer) RoundTrip(r *http.Request) (*http.Response, error) {
-	k.mu.Lock()
-	k.left--
-	left := k.left
-	k.mu.Unlock()
-	switch {
-	case left > 0:
-		return k.base.RoundTrip(r)
-	case left == 0:
-		k.hit = true
-		if k.effect {
-			if resp, err := k.base.RoundTrip(r); err == nil {
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-			}
-		}
-	}
-	return nil, errKilled
-}
-
-func TestCrashAtEveryRequestThenResume(t *testing.T) {
-	for _, effect := range []bool{false, true} {
-		for n := 1; ; n++ {
-			crashed := false
-			synctest.Test(t, func(t *testing.T) {
-				var k *killer
-				r := newRig(t, 4, nil)
-				_, err := r.machine.CreateVolume(redfishsim.Volume{Controller: "RAID.Integrated.1-1", Name: "old", RAIDLevel: hardware.RAID5,
-					Disks: []string{"n1-D0", "n1-D1", "n1-D2"}})
-				require.NoError(t, err)
-				plan := r.plan(t, wholeProfile)
-				dying := r.configurator(t, func(rt http.RoundTripper) http.RoundTripper {
-					k = &killer{base: rt, effect: effect, left: n}
-					return k
-				})
-				_, err = dying.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
-				if crashed = k.hit; crashed && err == nil {
-					// Only the logout may fail without failing the call.
-					require.True(t, r.plan(t, wholeProfile).Empty())
-				}
-				r.bmc.DropSessions() // as the BMC's own timeout would
-
-				_, err = r.c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
-				require.NoError(t, err, "resume after request %d, effect %v", n, effect)
-				require.True(t, r.plan(t, wholeProfile).Empty(), "request %d, effect %v", n, effect)
-				for serial, d := range r.machine.State().Disks {
-					most := 3 // the volume of the set-up, its deletion, the new volume
-					if serial == "n1-D3" {
-						most = 1
-					}
-					require.Equal(t, most, d.Wipes, "%s after request %d, effect %v", serial, n, effect)
-				}
-				require.Len(t, r.machine.State().Volumes, 1)
-				require.Zero(t, r.bmc.Sessions())
-			})
-			if !crashed {
-				require.Greater(t, n, 15, "the run must have been long enough to mean something")
-				break
-			}
-		}
-	}
-}
-
-func TestCancelLeavesNoSession(t *testing.T) {
-	for n := range 30 {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			r := newRig(t, 4, nil)
-			plan := r.plan(t, wholeProfile)
-			c := r.configurator(t, func(rt http.RoundTripper) http.RoundTripper { return &canceller{base: rt, left: n, cancel: cancel} })
-			_, err := c.Apply(ctx, r.target, plan, &hardware.ApplyOptions{Authorize: allow})
-			if err != nil {
-				require.ErrorIs(t, err, context.Canceled)
-			}
-			require.Zero(t, r.bmc.Sessions(), "cancelled at request %d", n)
-		})
-	}
-}
-
+// canceller calls a function at the n-th request.
 type canceller struct {
 	base   http.RoundTripper
 	cancel func()

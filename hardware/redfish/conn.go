@@ -3,6 +3,8 @@ package redfish
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -322,8 +324,11 @@ func answer(e *schemas.Error) string {
 
 // scrub removes the credentials from a text that may quote a request.
 func (n *conn) scrub(text string) string {
-	for _, secret := range []string{n.wire.password, n.wire.token} {
-		if secret != "" {
+	quoted, _ := json.Marshal(n.wire.password)
+	quoted = quoted[1 : len(quoted)-1]
+	basic := base64.StdEncoding.EncodeToString([]byte(n.wire.user + ":" + n.wire.password))
+	for _, secret := range []string{n.wire.password, string(quoted), basic, n.wire.token} {
+		if secret != "" && secret != "Og==" { // base64 of ":"
 			text = strings.ReplaceAll(text, secret, "[redacted]")
 		}
 	}

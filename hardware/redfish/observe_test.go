@@ -3,6 +3,7 @@ package redfish_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -269,28 +270,37 @@ func TestErrors(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A BMC that quotes the login back in its error must not get the password printed.
+// A BMC that quotes the request back in its error must not get the credentials printed,
+// in whatever form they were sent.
 func TestCredentialsAreNotPrinted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var logged bytes.Buffer
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case r.Method == http.MethodPost:
-				body, _ := io.ReadAll(r.Body)
-				w.WriteHeader(http.StatusUnauthorized)
-				_, _ = w.Write(body)
-			default:
-				_, _ = io.WriteString(w, `{"Links":{"Sessions":{"@odata.id":"/s"}}}`)
+	const odd = `p"ss\word`
+	for name, root := range map[string]string{
+		"session": `{"Links":{"Sessions":{"@odata.id":"/s"}},"Systems":{"@odata.id":"/S"}}`,
+		"basic":   `{"Systems":{"@odata.id":"/S"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged bytes.Buffer
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/redfish/v1/" {
+					_, _ = io.WriteString(w, root)
+					return
+				}
+				w.WriteHeader(http.StatusForbidden)
+				_ = r.Header.Write(w)
+				_, _ = io.Copy(w, r.Body)
+			})
+			c, err := redfish.New(redfish.Config{Transport: redfishsim.Transport(func(string) http.Handler { return h }),
+				Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+			require.NoError(t, err)
+			_, err = c.Observe(t.Context(), hardware.Target{Node: "node1", URL: "http://bmc1",
+				Credentials: func(context.Context) (string, string, error) { return user, odd, nil }})
+			require.ErrorIs(t, err, hardware.ErrUnauthorized)
+			require.Contains(t, err.Error(), "[redacted]")
+			for _, secret := range []string{odd, `p\"ss`, base64.StdEncoding.EncodeToString([]byte(user + ":" + odd))} {
+				require.NotContains(t, err.Error()+logged.String(), secret)
 			}
 		})
-		c, err := redfish.New(redfish.Config{Transport: redfishsim.Transport(func(string) http.Handler { return h }),
-			Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-		require.NoError(t, err)
-		_, err = c.Observe(t.Context(), target("node1", "http://bmc1"))
-		require.ErrorIs(t, err, hardware.ErrUnauthorized)
-		require.Contains(t, err.Error(), "[redacted]")
-		require.NotContains(t, err.Error()+logged.String(), password)
-	})
+	}
 }
 
 func TestAtMostOneChangeAtATime(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,7 +28,7 @@ type rig struct {
 
 func newRig(t *testing.T, disks int, wrap func(http.RoundTripper) http.RoundTripper) *rig {
 	t.Helper()
-	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Disks: redfishsim.Disks("n1", disks),
+	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Times: redfishsim.Times{POST: 30 * time.Second}, Disks: redfishsim.Disks("n1", disks),
 		NICs: []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, nil)
 	require.NoError(t, err)
 	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: user, Password: password})

@@ -89,8 +89,9 @@ type Options struct {
 	State *State
 	// OnChange gets each new state, in order, under the machine's lock.
 	OnChange func(State)
-	// OnPower gets power events, in order and one at a time, without the lock. Events are
-	// not kept over a crash: who restores a machine looks at State.Power and Boots.
+	// OnPower gets power events, in order and one at a time, without the lock. It runs
+	// where the event was noticed, which may be a request to the BMC, so it must return soon.
+	// Events are not kept over a crash: who restores a machine looks at State.Power and Boots.
 	OnPower func(PowerEvent)
 }
 

@@ -337,13 +337,16 @@ func drive(spec Spec, s State, d Disk) object {
 }
 
 func volume(v Volume) object {
-	usage := "Data"
+	usage, name := "Data", v.Name
+	if name == "" {
+		name = v.ID
+	}
 	if v.Bootable {
 		usage = "SystemData"
 	}
 	drives := links(systemPath+"/Storage/"+v.Controller+"/Drives", v.Disks)
 	return object{
-		"@odata.type": "#Volume.v1_9_0.Volume", "Id": v.ID, "Name": v.Name, "RAIDType": v.RAIDLevel, "CapacityBytes": v.SizeBytes,
+		"@odata.type": "#Volume.v1_9_0.Volume", "Id": v.ID, "Name": name, "RAIDType": v.RAIDLevel, "CapacityBytes": v.SizeBytes,
 		"VolumeUsage": usage, "Status": healthy(), "Operations": []any{},
 		"Links": object{"Drives@odata.count": len(drives), "Drives": drives},
 	}

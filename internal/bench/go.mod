@@ -9,4 +9,9 @@ require (
 	github.com/qmuntal/stateless v1.7.2
 )
 
+require (
+	github.com/hashicorp/errwrap v1.0.0 // indirect
+	github.com/hashicorp/go-multierror v1.1.1 // indirect
+)
+
 replace github.com/crowbarkit/crowbarkit => ../..

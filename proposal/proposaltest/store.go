@@ -300,9 +300,10 @@ var rules = []struct {
 	}},
 }
 
-// save appends after the latest revision, again as long as others are quicker.
+// save appends after the latest revision, again as long as others are quicker: at most as often
+// as there are others' saves.
 func save(ctx context.Context, store proposal.Store, docs []*proposal.Document, message string) error {
-	for {
+	for range docs {
 		parent := 0
 		latest, err := store.Get(ctx, nova, 0)
 		switch {
@@ -319,6 +320,7 @@ func save(ctx context.Context, store proposal.Store, docs []*proposal.Document, 
 			return err
 		}
 	}
+	return fmt.Errorf("%q: %d attempts were conflicts, though fewer revisions came in between", message, len(docs))
 }
 
 // values returns a document's text without white space and with one spelling of each string:

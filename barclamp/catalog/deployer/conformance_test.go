@@ -1,0 +1,14 @@
+package deployer_test
+
+import (
+	"testing"
+
+	"github.com/crowbarkit/crowbarkit/barclamp/barclamptest"
+	"github.com/crowbarkit/crowbarkit/barclamp/catalog/deployer"
+)
+
+func TestConformance(t *testing.T) {
+	barclamptest.Run(t, barclamptest.Harness{World: func(*testing.T) barclamptest.World {
+		return barclamptest.World{Barclamp: deployer.New(), Site: barclamptest.NewSite(6, 2)}
+	}})
+}

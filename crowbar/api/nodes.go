@@ -1,0 +1,174 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/crowbarkit/crowbarkit/barclamp"
+	"github.com/crowbarkit/crowbarkit/crowbar"
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
+)
+
+func (a *api) status(w http.ResponseWriter, _ *http.Request) error {
+	return ok(w, a.wireSite())
+}
+
+func (a *api) wireSite() client.Status {
+	s := client.Status{
+		Version:   a.Version,
+		Simulated: a.Engine.Simulated(),
+		Paused:    a.Engine.Paused(),
+		Nodes:     map[string]int{},
+		LastEvent: a.Engine.LastEvent(),
+	}
+	for _, n := range a.Engine.Nodes() {
+		s.Nodes[n.Lifecycle.State]++
+	}
+	return s
+}
+
+func (a *api) pause(w http.ResponseWriter, r *http.Request) error {
+	body := struct {
+		Reason string `json:"reason"`
+	}{}
+	if err := decode(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	if body.Reason == "" {
+		body.Reason = "by " + actor(r)
+	}
+	if err := a.Engine.Pause(r.Context(), actor(r), body.Reason); err != nil {
+		return err
+	}
+	return ok(w, a.wireSite())
+}
+
+func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
+	if err := decode(w, r, maxBody, &struct{}{}); err != nil {
+		return err
+	}
+	if err := a.Engine.Resume(r.Context(), actor(r)); err != nil {
+		return err
+	}
+	return ok(w, a.wireSite())
+}
+
+func (a *api) nodes(w http.ResponseWriter, _ *http.Request) error {
+	return ok(w, each(a.Engine.Nodes(), a.wireNode))
+}
+
+func (a *api) node(w http.ResponseWriter, r *http.Request) error {
+	n, err := a.Engine.Node(r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	return ok(w, a.fullNode(n))
+}
+
+func (a *api) why(w http.ResponseWriter, r *http.Request) error {
+	x, err := a.Engine.Why(r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	return ok(w, wireExplanation(x))
+}
+
+func (a *api) plan(w http.ResponseWriter, r *http.Request) error {
+	p, err := a.Engine.Plan(r.Context(), r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	return ok(w, wirePlan(p))
+}
+
+func (a *api) allocate(w http.ResponseWriter, r *http.Request) error {
+	var opts client.AllocateOptions
+	if err := decode(w, r, maxBody, &opts); err != nil {
+		return err
+	}
+	n, err := a.Engine.Allocate(r.Context(), r.PathValue("node"), actor(r), crowbar.AllocateOptions(opts))
+	if err != nil {
+		return err
+	}
+	return ok(w, a.fullNode(n))
+}
+
+func (a *api) transition(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		State string `json:"state"`
+	}
+	if err := decode(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	n, err := a.operatorTransition(r.Context(), r.PathValue("node"), body.State)
+	if err != nil {
+		return err
+	}
+	return ok(w, a.fullNode(n))
+}
+
+func (a *api) operatorTransition(ctx context.Context, name, state string) (*crowbar.Node, error) {
+	if state == "" {
+		return nil, fmt.Errorf("%w: no state given to go to", errRequest)
+	}
+	n, err := a.Engine.Node(name) // by alias too
+	if err != nil {
+		return nil, err
+	}
+	return a.Engine.Transition(ctx, n.Name, state, lifecycle.ActorOperator)
+}
+
+// report, orders and authorize are for the node itself.
+func (a *api) report(w http.ResponseWriter, r *http.Request) error {
+	var body client.Report
+	if err := decode(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	n, err := a.Engine.Report(r.Context(), r.PathValue("node"), bearer(r), crowbar.Report(body))
+	if err != nil {
+		return err
+	}
+	return ok(w, wireOrders(n))
+}
+
+// maxWait bounds a long poll, so that a connection which died unseen is not kept for ever. It
+// is real time, as of all network traffic.
+const maxWait = time.Minute
+
+func (a *api) orders(w http.ResponseWriter, r *http.Request) error {
+	visit, err := number(r, "visit")
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(0)
+	if given := r.URL.Query().Get("wait_seconds"); given != "" {
+		seconds, err := strconv.ParseFloat(given, 64)
+		if err != nil || !(seconds >= 0) { // not NaN either
+			return fmt.Errorf("%w: wait_seconds=%s: expected a number from 0", errRequest, given)
+		}
+		wait = time.Duration(min(seconds, maxWait.Seconds()) * float64(time.Second))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	n, err := a.Engine.AwaitOrders(ctx, r.PathValue("node"), bearer(r), visit)
+	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && r.Context().Err() == nil && n != nil) {
+		return err
+	}
+	return ok(w, wireOrders(n))
+}
+
+func (a *api) authorize(w http.ResponseWriter, r *http.Request) error {
+	var d barclamp.Destruction
+	if err := decode(w, r, maxBody, &d); err != nil {
+		return err
+	}
+	if err := a.Engine.AuthorizeNode(r.Context(), r.PathValue("node"), bearer(r), d); err != nil {
+		return err
+	}
+	return ok(w, struct{}{})
+}

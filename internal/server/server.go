@@ -1,0 +1,335 @@
+// Package server puts a crowbar-server together: store, barclamps, engine, API, and a
+// simulated site if asked for. crowbar-server and crowbar demo are thin covers of it.
+//
+//	s, err := server.Open(ctx, server.Config{DataDir: dir, Simulation: &server.Simulation{}})
+//	fmt.Println(s.URL())
+//	err = s.Serve(ctx)
+//
+// # Errors
+//
+// Open fails with one sentence that names the remedy, before it has changed anything, when
+// the port is taken, the data directory cannot be written or is in use, or holds other nodes
+// than those asked for (crowbar.ErrSimulated).
+//
+// # Concurrency
+//
+// Serve owns every goroutine and returns when all have ended. The other methods may be called
+// at any time.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/crowbarkit/crowbarkit/barclamp"
+	"github.com/crowbarkit/crowbarkit/barclamp/catalog"
+	"github.com/crowbarkit/crowbarkit/barclamp/catalog/provisioner"
+	"github.com/crowbarkit/crowbarkit/crowbar"
+	"github.com/crowbarkit/crowbarkit/crowbar/api"
+	"github.com/crowbarkit/crowbarkit/crowbar/boltstore"
+	"github.com/crowbarkit/crowbarkit/crowbar/sim"
+	"github.com/crowbarkit/crowbarkit/hardware"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
+)
+
+// DefaultListen is where a server listens that is not told otherwise: operators are not
+// authenticated, so it is reachable from the same machine only.
+const DefaultListen = "127.0.0.1:3000"
+
+// Config of a server. DataDir must be given.
+type Config struct {
+	DataDir string // made if it is missing
+	Listen  string // address and port, default DefaultListen; port 0 takes a free one
+	// Simulation is the site; nil: real machines.
+	Simulation *Simulation
+	// Without names barclamps to leave out.
+	Without []string
+	Version string
+	Logger  *slog.Logger // nil is silent
+}
+
+// Simulation asks for a simulated site.
+type Simulation struct {
+	Nodes int    // 0: those that the data directory holds, 8 in a new one
+	Seed  uint64 // 0: that of the data directory, 1 in a new one
+	// Speed is how many times as fast as the world's the time of nodes and engine runs; 1 or
+	// less is the world's.
+	Speed float64
+	// WithoutBMC says which machines, counted from 0, have no BMC; nil: all have one.
+	WithoutBMC func(i int) bool
+	// BMCs is where the BMCs listen, default a free port of 127.0.0.1.
+	BMCs string
+}
+
+// Server is an opened server.
+type Server struct {
+	config   Config
+	log      *slog.Logger
+	listener net.Listener
+	bmcs     net.Listener // nil without simulation
+	store    *boltstore.Store
+	clock    *siteClock
+	engine   *crowbar.Engine
+	site     *sim.Site // nil without simulation
+	handler  http.Handler
+}
+
+// Open listens and opens everything; nothing moves and nobody is answered before Serve. A
+// Server that is not served must be closed.
+func Open(ctx context.Context, config Config) (s *Server, err error) {
+	if config.DataDir == "" {
+		return nil, errors.New("no data directory given: --data-dir DIR")
+	}
+	if config.Listen == "" {
+		config.Listen = DefaultListen
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	// The barclamps do not need the site to be checked for their names, which comes first.
+	if _, err := catalog.New(catalog.Config{Without: config.Without}); err != nil {
+		return nil, err
+	}
+	s = &Server{config: config, log: config.Logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			s = nil
+		}
+	}()
+	return s, s.open(ctx)
+}
+
+// open goes from what changes nothing to what does.
+func (s *Server) open(ctx context.Context) error {
+	var err error
+	if s.listener, err = listen(s.config.Listen); err != nil {
+		return err
+	}
+	simulation := s.config.Simulation
+	speed := 1.0
+	if simulation != nil {
+		speed = simulation.Speed
+		address := simulation.BMCs
+		if address == "" {
+			address = "127.0.0.1:0"
+		}
+		if s.bmcs, err = listen(address); err != nil {
+			return err
+		}
+	}
+	s.clock = newSiteClock(speed)
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+
+	parts := catalog.Config{Without: s.config.Without}
+	engine := crowbar.Config{Store: s.store, Clock: s.clock, Logger: s.log}
+	if simulation != nil {
+		if err := s.openSite(simulation); err != nil {
+			return err
+		}
+		engine.Simulated, engine.Jig, parts.Target = true, s.site.Jig(), s.target
+	}
+	if parts.Hardware, err = s.configurator(); err != nil {
+		return err
+	}
+	if engine.Registry, err = catalog.New(parts); err != nil {
+		return err
+	}
+	if s.engine, err = crowbar.New(ctx, engine); err != nil {
+		return fmt.Errorf("data directory %s: %w", s.config.DataDir, err)
+	}
+	if err := s.continueTime(ctx); err != nil {
+		return err
+	}
+	booter, err := provisioner.NewBooter(provisioner.BooterConfig{
+		Site:    s.engine.Site,
+		Lookup:  s.lookup,
+		Ticket:  s.ticket,
+		BaseURL: s.URL(),
+	})
+	if err != nil {
+		return err
+	}
+	s.handler, err = api.New(api.Config{
+		Engine: s.engine, Booter: booter, Version: s.config.Version, Clock: s.clock, Logger: s.log,
+	})
+	return err
+}
+
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port of %s is taken, by another crowbar-server perhaps; stop it or give another address: --listen (%w)", address, err)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s; give another address, such as --listen %s (%w)", address, DefaultListen, err)
+	}
+	return l, nil
+}
+
+// openStore refuses a store of real nodes for a simulation, before anything simulated is
+// written beside it.
+func (s *Server) openStore(ctx context.Context) error {
+	dir := s.config.DataDir
+	store, err := boltstore.Open(filepath.Join(dir, "crowbar.db"), &boltstore.Options{Logger: s.log})
+	switch {
+	case errors.Is(err, boltstore.ErrLocked):
+		return fmt.Errorf("data directory %s is in use by another crowbar-server; stop it or give another directory: --data-dir (%w)", dir, err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("data directory %s cannot be written; give this user the right to, or another directory: --data-dir (%w)", dir, err)
+	case err != nil:
+		return fmt.Errorf("data directory %s: %w", dir, err)
+	}
+	s.store = store
+	settings, err := crowbar.ReadSettings(ctx, store)
+	switch {
+	case errors.Is(err, crowbar.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("data directory %s: %w", dir, err)
+	case s.config.Simulation != nil && !settings.Simulated:
+		return fmt.Errorf("data directory %s is one for real nodes; start without --simulate or give another directory: --data-dir (%w)", dir, crowbar.ErrSimulated)
+	}
+	return nil
+}
+
+func (s *Server) openSite(simulation *Simulation) error {
+	site, err := sim.New(sim.Config{
+		Nodes:      simulation.Nodes,
+		Seed:       simulation.Seed,
+		Dir:        filepath.Join(s.config.DataDir, "sim"),
+		URL:        s.URL(),
+		WithoutBMC: simulation.WithoutBMC,
+		Clock:      s.clock,
+		Logger:     s.log,
+	})
+	s.site = site
+	return err
+}
+
+// configurator reaches BMCs: the simulated ones over loopback, by the same protocol as real ones.
+func (s *Server) configurator() (hardware.Configurator, error) {
+	config := redfish.Config{Clock: s.clock, Logger: s.log}
+	if s.bmcs != nil {
+		config.Transport = sim.DialBMCs(s.bmcs.Addr().String())
+	}
+	return redfish.New(config)
+}
+
+func (s *Server) target(n barclamp.Node) (hardware.Target, error) {
+	if n.Facts.BMC == nil {
+		return hardware.Target{}, fmt.Errorf("node %s has no BMC", n.Name)
+	}
+	url := n.Facts.BMC.URL
+	return hardware.Target{Node: n.Name, URL: url, Credentials: func(context.Context) (user, password string, err error) {
+		return s.site.Credentials(url)
+	}}, nil
+}
+
+// continueTime moves the clock to where an earlier run, which may have been faster than the
+// world, had come: time does not go back for a node.
+func (s *Server) continueTime(ctx context.Context) error {
+	last, err := s.engine.Events(ctx, s.engine.LastEvent()-1, 1)
+	if err != nil {
+		return err
+	}
+	for _, ev := range last {
+		s.clock.notBefore(ev.Time)
+	}
+	return nil
+}
+
+func (s *Server) lookup(mac net.HardwareAddr) (node, state string, known bool) {
+	n, err := s.engine.Node(s.engine.NodeName(mac))
+	if err != nil {
+		return "", "", false
+	}
+	return n.Name, n.Lifecycle.State, true
+}
+
+func (s *Server) ticket(ctx context.Context, mac net.HardwareAddr) (provisioner.Ticket, error) {
+	t, err := s.engine.NewTicket(ctx, mac)
+	if err != nil {
+		return provisioner.Ticket{}, err
+	}
+	return provisioner.Ticket(*t), nil
+}
+
+// URL is where the server is reached from the same machine.
+func (s *Server) URL() string {
+	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		return "http://" + s.listener.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Notice says what an operator must know at the start; empty if nothing.
+func (s *Server) Notice() string {
+	if s.engine.Simulated() && s.config.Simulation == nil {
+		return fmt.Sprintf("data directory %s holds simulated nodes: the engine is paused and starts nothing; start with --simulate to go on", s.config.DataDir)
+	}
+	if why := s.engine.Paused(); why != "" {
+		return fmt.Sprintf("the engine is paused (%s); go on with: crowbar engine resume", why)
+	}
+	return ""
+}
+
+// Site is the simulated site, nil without one.
+func (s *Server) Site() *sim.Site { return s.site }
+
+// Engine is the server's engine.
+func (s *Server) Engine() *crowbar.Engine { return s.engine }
+
+// Handler serves API and network boot.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Now is the time of nodes and engine.
+func (s *Server) Now() time.Time { return s.clock.Now() }
+
+// Close gives back what Open took, for a Server that is not served.
+func (s *Server) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{s.listener, s.bmcs} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// DefaultDataDir is where a server keeps its data that is not told otherwise:
+// /var/lib/crowbar for root, else crowbar in the user's state directory
+// ($XDG_STATE_HOME, ~/.local/state).
+func DefaultDataDir(getenv func(string) string) string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/crowbar"
+	}
+	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "crowbar")
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "crowbar")
+	}
+	return "crowbar-data"
+}

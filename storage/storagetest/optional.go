@@ -1,0 +1,155 @@
+package storagetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/crowbarkit/crowbarkit/storage"
+)
+
+func disconnect(t *testing.T, h Harness) {
+	d := h.Driver.(storage.Disconnector)
+	create(t, h.Driver, "v", smallBytes)
+	second := connector
+	second.Host, second.Initiator = "node2", "iqn.2012-07.com.example:node2"
+	// A live migration has two machines connected at once.
+	for _, c := range []storage.Connector{connector, second} {
+		_, err := h.Driver.Connect(t.Context(), "v", c)
+		require.NoError(t, err)
+	}
+	require.NoError(t, d.Disconnect(t.Context(), "v", connector))
+	require.NoError(t, d.Disconnect(t.Context(), "v", connector), "repeating is no error")
+	err := h.Driver.Delete(t.Context(), "v")
+	require.ErrorIs(t, err, storage.ErrBusy, "the second machine still has it")
+	var busy *storage.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Len(t, busy.Dependents, 1)
+	require.Contains(t, busy.Dependents[0], second.Initiator)
+	get(t, h.Driver, "v")
+	require.NoError(t, d.Disconnect(t.Context(), "v", second))
+	require.NoError(t, h.Driver.Delete(t.Context(), "v"))
+}
+
+func list(t *testing.T, h Harness) {
+	d := h.Driver.(storage.Lister)
+	none, err := d.List(t.Context(), "", 10)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	var want []storage.Volume
+	for i := range 23 { // made out of order
+		create(t, h.Driver, fmt.Sprintf("v%02d", i*7%23), smallBytes)
+	}
+	for i := range 23 {
+		want = append(want, *get(t, h.Driver, fmt.Sprintf("v%02d", i)))
+	}
+	for _, limit := range []int{1, 10, 23, 100} {
+		var got []storage.Volume
+		for after := ""; ; {
+			page, err := d.List(t.Context(), after, limit)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(page), limit)
+			got = append(got, page...)
+			if len(page) < limit {
+				break
+			}
+			after = page[len(page)-1].ID
+		}
+		require.Empty(t, cmp.Diff(want, got), "limit %d", limit)
+	}
+	after, err := d.List(t.Context(), "v10x", 2)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(want[11:13], after), "after may be the ID of no volume")
+}
+
+func extend(t *testing.T, h Harness) {
+	d := h.Driver.(storage.Extender)
+	made := create(t, h.Driver, "v", smallBytes)
+	same, err := d.Extend(t.Context(), "v", smallBytes)
+	require.NoError(t, err, "the size it was asked for with")
+	require.Empty(t, cmp.Diff(made, same))
+	for range 2 {
+		bigger, err := d.Extend(t.Context(), "v", largeBytes)
+		require.NoError(t, err)
+		stats, err := h.Driver.Stats(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, stats.Round(largeBytes), bigger.SizeBytes)
+		require.Equal(t, bigger.SizeBytes, stats.ProvisionedBytes)
+		require.Empty(t, cmp.Diff(bigger, get(t, h.Driver, "v")))
+	}
+	_, err = d.Extend(t.Context(), "v", smallBytes)
+	require.ErrorIs(t, err, storage.ErrInvalid)
+	require.Greater(t, get(t, h.Driver, "v").SizeBytes, made.SizeBytes)
+}
+
+func snapshots(t *testing.T, h Harness) {
+	d := h.Driver.(storage.Snapshotter)
+	b := backend(t, h)
+	ctx := t.Context()
+	volume := create(t, h.Driver, "v", smallBytes)
+	made, err := d.CreateSnapshot(ctx, "v", "nightly")
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(&storage.Snapshot{ID: "nightly", VolumeID: "v", SizeBytes: volume.SizeBytes}, made))
+	_, err = d.CreateSnapshot(ctx, "v", "nightly")
+	require.ErrorIs(t, err, storage.ErrExists)
+	again, err := b.CreateSnapshot(ctx, "v", "nightly")
+	require.NoError(t, err, "through a Backend it is idempotent")
+	require.Empty(t, cmp.Diff(made, again))
+	create(t, h.Driver, "w", smallBytes)
+	_, err = d.GetSnapshot(ctx, "w", "nightly")
+	require.ErrorIs(t, err, storage.ErrNotFound, "snapshot IDs are per volume")
+
+	if e, ok := h.Driver.(storage.Extender); ok {
+		_, err := e.Extend(ctx, "v", largeBytes)
+		require.NoError(t, err)
+		kept, err := d.GetSnapshot(ctx, "v", "nightly")
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(made, kept), "the snapshot is of then")
+	}
+	err = h.Driver.Delete(ctx, "v")
+	var busy *storage.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Len(t, busy.Dependents, 1)
+	require.Contains(t, busy.Dependents[0], "nightly")
+	require.NoError(t, d.DeleteSnapshot(ctx, "v", "nightly"))
+	require.ErrorIs(t, d.DeleteSnapshot(ctx, "v", "nightly"), storage.ErrNotFound)
+	require.NoError(t, h.Driver.Delete(ctx, "v"))
+	_, err = d.CreateSnapshot(ctx, "v", "late")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+}
+
+func fromSnapshot(t *testing.T, h Harness) {
+	d := h.Driver.(storage.Snapshotter)
+	ctx := t.Context()
+	create(t, h.Driver, "v", largeBytes)
+	snapshot, err := d.CreateSnapshot(ctx, "v", "s")
+	require.NoError(t, err)
+
+	same, err := d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "same"}, "v", "s")
+	require.NoError(t, err)
+	require.Equal(t, snapshot.SizeBytes, same.SizeBytes)
+	bigger, err := d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "bigger", SizeBytes: largerBytes}, "v", "s")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, bigger.SizeBytes, int64(largerBytes))
+	_, err = d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "smaller", SizeBytes: smallBytes}, "v", "s")
+	require.ErrorIs(t, err, storage.ErrInvalid)
+	_, err = d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "same"}, "v", "s")
+	require.ErrorIs(t, err, storage.ErrExists)
+	_, err = d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "none"}, "v", "absent")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	for _, id := range []string{"smaller", "none"} {
+		_, err = h.Driver.Get(ctx, id)
+		require.ErrorIs(t, err, storage.ErrNotFound, "a failed create leaves nothing")
+	}
+	b := backend(t, h)
+	again, err := b.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "bigger", SizeBytes: largerBytes}, "v", "s")
+	require.NoError(t, err, "through a Backend it is idempotent")
+	require.Empty(t, cmp.Diff(bigger, again))
+
+	require.NoError(t, h.Driver.Delete(ctx, "bigger"))
+	require.NoError(t, d.DeleteSnapshot(ctx, "v", "s"))
+	require.NoError(t, h.Driver.Delete(ctx, "v"))
+	require.Empty(t, cmp.Diff(same, get(t, h.Driver, "same")))
+}
