@@ -37,14 +37,16 @@ func document(t require.TestingT) *proposal.Document {
 // vote proposes servers on the first three nodes.
 type vote struct{ info barclamp.Info }
 
-func newVote(t require.TestingT) *vote {
-	return &vote{barclamp.Info{
-		Name: "vote", Version: "1.0", Description: "Keeps a quorum", RunOrder: 70, Template: document(t),
+func newVote(t require.TestingT) *vote { return &vote{voteInfo(document(t))} }
+
+func voteInfo(template *proposal.Document) barclamp.Info {
+	return barclamp.Info{
+		Name: "vote", Version: "1.0", Description: "Keeps a quorum", RunOrder: 70, Template: template,
 		Roles: []barclamp.Role{
 			{Name: "vote-server", Constraint: barclamp.Constraint{Minimum: 1, Count: 5, Odd: true}},
 			{Name: "vote-client", Constraint: barclamp.Constraint{ConflictsWith: []string{"vote-server"}}},
 		},
-	}}
+	}
 }
 
 func (v *vote) Info() barclamp.Info { return v.info }
@@ -62,11 +64,20 @@ func (v *vote) Propose(_ context.Context, s barclamp.Site) (*barclamp.Draft, err
 }
 
 func Example() {
+	start, err := proposal.Parse([]byte(template))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	v := &vote{voteInfo(start)}
 	site := barclamptest.NewSite(4, 0)
-	v := newVote(panicker{})
-	draft, _ := v.Propose(context.Background(), site)
+	draft, err := v.Propose(context.Background(), site)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	draft.Set("/tuning/beat_ms", 250)
-	d, err := draft.Document(v.Info().Template)
+	d, err := draft.Document(start)
 	fmt.Println(err, d.Get("tuning.beat_ms"), len(d.Deployment().Elements["vote-server"]))
 	fmt.Println(draft.Explanations[3].Role, draft.Explanations[3].Reason)
 	fmt.Println(barclamp.CheckPlacement(v.Info(), d, site))
@@ -75,11 +86,6 @@ func Example() {
 	// vote-client comes after the servers
 	// <nil>
 }
-
-type panicker struct{}
-
-func (panicker) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (panicker) FailNow()                          {}
 
 func TestDraftDocument(t *testing.T) {
 	base := document(t)

@@ -133,8 +133,8 @@ func (e *Engine) apply(ctx context.Context, id string, t *targets) error {
 		return err
 	}
 	outcome := a.waves(ctx, j)
-	if ctx.Err() != nil {
-		return ctx.Err() // stopping: the next run goes on from the journal
+	if ctx.Err() != nil || storeFailed(outcome) {
+		return outcome // stopping, or the journal could not be written: the next run goes on from it
 	}
 	return a.finish(ctx, j, outcome)
 }
@@ -196,8 +196,8 @@ var errNothing = errors.New("nothing to change")
 func (a *application) each(ctx context.Context, update nodeUpdate) error {
 	for _, name := range a.targets.nodes() {
 		if _, err := a.engine.updateNode(ctx, name, update); err != nil && !errors.Is(err, errNothing) {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if ctx.Err() != nil || storeFailed(err) {
+				return err
 			}
 			a.failed[name] = err.Error() // it went elsewhere meanwhile
 		}

@@ -154,6 +154,9 @@ func (e *Engine) guard(n *Node) statemachine.Guard {
 			if !n.Allocated {
 				return fmt.Errorf("the node is not allocated: crowbar node allocate %s", n.Name)
 			}
+			if g, ok := e.grants.get(grantID(n.Name, n.Epoch)); ok != 0 && g.spent() {
+				return fmt.Errorf("the grant of its allocation is spent: reset the node and allocate it again")
+			}
 			return nil
 		default:
 			return fmt.Errorf("the engine knows no guard %q", name)

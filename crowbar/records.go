@@ -211,6 +211,11 @@ type GrantOperation struct {
 	Attempts int `json:"attempts,omitempty"`
 }
 
+// spent says that nothing is left of a grant which permitted something.
+func (g *Grant) spent() bool {
+	return len(g.Operations) > 0 && !slices.ContainsFunc(g.Operations, func(op GrantOperation) bool { return op.Spent == "" })
+}
+
 func (g *Grant) clone() *Grant {
 	c := *g
 	c.Operations = slices.Clone(g.Operations)

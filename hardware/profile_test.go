@@ -115,3 +115,14 @@ func FuzzParseProfile(f *testing.F) {
 		_, _ = hardware.NewPlan(p, snapshot(4))
 	})
 }
+
+func TestDiskCountJSON(t *testing.T) {
+	var v hardware.VolumeProfile
+	require.NoError(t, json.Unmarshal([]byte(`{"raid_level":"RAID1","disk_count":2}`), &v))
+	require.Equal(t, hardware.DiskCount(2), v.DiskCount)
+	require.NoError(t, json.Unmarshal([]byte(`{"disk_count":"remaining"}`), &v))
+	require.Equal(t, hardware.Remaining, v.DiskCount)
+	for _, bad := range []string{`0`, `-1`, `1.5`, `"all"`, `{}`} {
+		require.ErrorIs(t, json.Unmarshal([]byte(`{"disk_count":`+bad+`}`), &v), hardware.ErrInvalid, bad)
+	}
+}

@@ -53,23 +53,26 @@ type Harness struct {
 // Run checks every rule.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	for name, check := range map[string]func(*testing.T, Harness){
-		"Info is complete and the same at every call":                   infoIsStable,
-		"the template can be proposed and has the roles of Info":        templateIsSound,
-		"the schema compiles and accepts what is proposed":              schemaAccepts,
-		"Propose gives the same draft for the same site":                proposeIsDeterministic,
-		"Propose does not depend on the order of facts":                 proposeIgnoresOrder,
-		"Propose and Transition leave the site as it is":                siteIsUntouched,
-		"Propose explains every node it places and every role it lacks": draftIsExplained,
-		"Propose for a site without nodes is no error":                  emptySiteIsNoError,
-		"a draft makes a document that can be committed":                draftIsCommittable,
-		"Transition says the same steps for the same event":             stepsAreStable,
-		"steps run again do nothing":                                    stepsAreIdempotent,
-		"a step stops when its context has ended":                       stepsStop,
-		"what steps destroy was in the plan":                            destructionIsPlanned,
-		"Plan changes nothing":                                          planIsPure,
+	for _, c := range []struct {
+		rule  string
+		check func(*testing.T, Harness)
+	}{
+		{"Info is complete and the same at every call", infoIsStable},
+		{"the template can be proposed and has the roles of Info", templateIsSound},
+		{"the schema compiles and accepts what is proposed", schemaAccepts},
+		{"Propose gives the same draft for the same site", proposeIsDeterministic},
+		{"Propose does not depend on the order of facts", proposeIgnoresOrder},
+		{"Propose and Transition leave the site as it is", siteIsUntouched},
+		{"Propose explains every node it places and every role it lacks", draftIsExplained},
+		{"Propose for a site without nodes is no error", emptySiteIsNoError},
+		{"a draft makes a document that can be committed", draftIsCommittable},
+		{"Transition says the same steps for the same event", stepsAreStable},
+		{"steps run again do nothing", stepsAreIdempotent},
+		{"a step stops when its context has ended", stepsStop},
+		{"what steps destroy was in the plan", destructionIsPlanned},
+		{"Plan changes nothing", planIsPure},
 	} {
-		t.Run(name, func(t *testing.T) { check(t, h) })
+		t.Run(c.rule, func(t *testing.T) { c.check(t, h) })
 	}
 }
 

@@ -75,7 +75,7 @@ func TestKilledAtAnyRequest(t *testing.T) {
 	if testing.Short() {
 		step = 7
 	}
-	for at := 81; at <= 81; at += step {
+	for at := 1; at <= requests; at += step {
 		for _, after := range []bool{false, true} {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {

@@ -158,6 +158,11 @@ func (w *world) reach(state string) {
 	for _, n := range w.Nodes() {
 		w.t.Logf("%s is in %s (%s) since %s: %s", n.Name, n.Lifecycle.State, n.Lifecycle.Phase, n.Lifecycle.Since, n.Lifecycle.Reason)
 	}
+	events, err := w.Events(context.Background(), 0, 0)
+	require.NoError(w.t, err)
+	for _, e := range events {
+		w.t.Logf("%s %s: %s", e.Time.Format("15:04:05"), e.Actor, e.Message)
+	}
 	for _, m := range w.site.Machines() {
 		w.t.Logf("machine %s: %s", m.Node(), m.Status())
 	}

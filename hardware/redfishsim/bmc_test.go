@@ -266,3 +266,18 @@ func TestRequestLogIsBounded(t *testing.T) {
 	_, err = redfishsim.NewBMC(redfishsim.Config{})
 	require.ErrorIs(t, err, redfishsim.ErrInvalid)
 }
+
+func TestResetBios(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBMC(t, 0)
+		require.NoError(t, b.Machine().SetBIOS(map[string]any{"BootMode": "Bios", "AssetTag": "x"}))
+		require.NoError(t, b.Machine().Reset(redfishsim.ResetOn))
+		time.Sleep(time.Hour)
+		_, doc := ask(t, b, http.MethodGet, "/redfish/v1/Systems/1", "")
+		require.Equal(t, "Legacy", doc["Boot"].(map[string]any)["BootSourceOverrideMode"])
+		w, _ := ask(t, b, http.MethodPost, "/redfish/v1/Systems/1/Bios/Actions/Bios.ResetBios", "{}")
+		require.Equal(t, 204, w.Code)
+		require.Equal(t, map[string]any{"BootMode": "Uefi"}, b.Machine().State().Pending)
+		require.Equal(t, "", b.Machine().State().BIOS["AssetTag"], "needs no reset")
+	})
+}

@@ -195,7 +195,7 @@ func (b *Barclamp) Validate(_ context.Context, _ barclamp.Site, d *proposal.Docu
 	known := d.Get("supported_oses").Map()
 	switch os := DefaultOS(d); {
 	case os == "":
-		problems.Add(d.AttributePointer("default_os"), "nothing", "one of supported_oses", "")
+		problems.Add(d.AttributePointer("default_os"), "nothing", "one of supported_oses", "Crowbar took the admin node's; here it has to be said")
 	case !known[os].IsObject():
 		problems.Add(d.AttributePointer("default_os"), strconv.Quote(os), "one of supported_oses", "")
 	}
