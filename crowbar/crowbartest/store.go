@@ -39,7 +39,7 @@ type Harness struct {
 }
 
 // patience is how long the suite waits for what must happen.
-const patience = 30 * time.Second
+const patience = 10 * time.Second
 
 // RunStore runs the conformance suite. It asks for a new Harness for each rule.
 func RunStore(t *testing.T, harness func(t *testing.T) Harness) {

@@ -9,16 +9,18 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
+	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
 
-// ErrNotReachable is why the jig fails a node whose installed system does not run.
-var ErrNotReachable = errors.New("sim: the node's system does not run")
+// ErrNotReachable is why the jig fails a node that is off, in POST or in the installer.
+var ErrNotReachable = errors.New("sim: nothing on the node to apply roles to")
 
 // ErrFault is why the jig fails a role that [Machine.FailRole] named.
 var ErrFault = errors.New("sim: told to fail")
 
-// Jig returns a jig that applies roles to the machines' installed systems: it takes time, and
-// the system remembers what it was given. It needs the system to run, as any jig does.
+// Jig returns a jig that applies roles to what runs on the machines: the installed system,
+// which remembers what it was given, or the discovery image, which forgets it at its end
+// (Crowbar ran Chef in both). It takes time, and fails if the machine goes down meanwhile.
 func (s *Site) Jig() crowbar.Jig { return jig{s} }
 
 type jig struct{ site *Site }
@@ -88,21 +90,23 @@ func (m *Machine) fault(role string) bool {
 	return true
 }
 
-// up says whether the installed system runs, and since which boot.
+// up says whether something runs on the machine that the jig can log in to, and since which
+// boot.
 func (m *Machine) up() (boots int, up bool) {
 	s := m.hardware.State()
 	r := m.running(s.Boots)
-	return s.Boots, s.Power == redfishsim.PowerOn && r != nil && r.Image == imageDisk
+	return s.Boots, s.Power == redfishsim.PowerOn && r != nil && r.Image != string(lifecycle.ActionOSInstall)
 }
 
-// give records a role on the installed system, in place of an earlier revision.
+// give records a role on the installed system, in place of an earlier revision, if that is
+// what runs.
 func (m *Machine) give(role Role) {
 	m.keep(func(r *record) {
-		if r.Installed == nil {
+		if r.Running == nil || r.Running.Image != imageDisk || r.Installed == nil {
 			return
 		}
-		i := slices.IndexFunc(r.Installed.Roles, func(old Role) bool { return old.Proposal == role.Proposal && old.Role == role.Role })
-		if i >= 0 {
+		same := func(old Role) bool { return old.Proposal == role.Proposal && old.Role == role.Role }
+		if i := slices.IndexFunc(r.Installed.Roles, same); i >= 0 {
 			r.Installed.Roles[i] = role
 			return
 		}

@@ -202,7 +202,10 @@ var all = []string{"deployer", "provisioner", "network", "bios", "raid", "ipmi",
 func (w *world) ready() {
 	w.t.Helper()
 	w.reach(lifecycle.Discovered)
+	// Work begins when the last node is allocated, so that no job finds half of them.
+	require.NoError(w.t, w.Pause(w.t.Context(), "test", "the site is being set up"))
 	w.commit(all...)
 	w.allocate()
+	require.NoError(w.t, w.Resume(w.t.Context(), "test"))
 	w.reach(lifecycle.Ready)
 }
