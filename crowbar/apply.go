@@ -16,17 +16,58 @@ import (
 
 // targets sorts the nodes of an apply job by what can be done with them now.
 type targets struct {
-	due     map[string][]string // node → roles that the jig can apply
-	awaited map[string]string   // node → why it is worth waiting for
-	lost    map[string]string   // node → why it will not come
-	roles   map[string][]string // role → all of its nodes
+	due    map[string][]string // node → roles that the jig can apply
+	coming map[string]string   // node → where it is on its way to rest
+	paused map[string]string   // node → why it has not set out
+	lost   map[string]string   // node → why it will not come
+	roles  map[string][]string // role → all of its nodes
 }
 
 func (t *targets) nodes() []string { return slices.Sorted(maps.Keys(t.due)) }
 
+// all lists the nodes that the job works on or waits for.
+func (t *targets) all() []string {
+	return slices.Concat(t.nodes(), slices.Sorted(maps.Keys(t.coming)), slices.Sorted(maps.Keys(t.paused)))
+}
+
+// short names the first role that has fewer nodes than it needs, if those that alive says no
+// to are left out; empty if none has. A role without any node is nobody's business here: a
+// commit checks that.
+func (t *targets) short(info barclamp.Info, j *Job, alive func(node string) bool) (role string, needs int) {
+	for _, role := range slices.Sorted(maps.Keys(t.roles)) {
+		needs := 1
+		if len(j.Only) == 0 { // else it is about some of the proposal's nodes
+			needs = max(1, info.Role(role).Constraint.Minimum)
+		}
+		left := 0
+		for _, node := range t.roles[role] {
+			if alive(node) {
+				left++
+			}
+		}
+		if left < needs {
+			return role, needs
+		}
+	}
+	return "", 0
+}
+
+// start says whether a job can begin: nobody is on the way any more, and the nodes that still
+// pause can be done without; whoever is allocated later is caught up with.
+func (t *targets) start(info barclamp.Info, j *Job) bool {
+	if len(t.coming) > 0 {
+		return false
+	}
+	if len(t.paused) == 0 {
+		return true
+	}
+	role, _ := t.short(info, j, func(node string) bool { return len(t.due[node]) > 0 })
+	return role == ""
+}
+
 // targets looks where the nodes of a job are.
 func (e *Engine) targets(j *Job) *targets {
-	t := &targets{due: map[string][]string{}, awaited: map[string]string{}, lost: map[string]string{}, roles: map[string][]string{}}
+	t := &targets{due: map[string][]string{}, coming: map[string]string{}, paused: map[string]string{}, lost: map[string]string{}, roles: map[string][]string{}}
 	config, revision := e.configs.get(configRole(j.Proposal))
 	if revision == 0 {
 		return t
@@ -45,8 +86,10 @@ func (e *Engine) targets(j *Job) *targets {
 			switch where, why := e.disposition(j, node, states); where {
 			case due:
 				t.due[node] = append(t.due[node], role)
-			case awaited:
-				t.awaited[node] = why
+			case coming:
+				t.coming[node] = why
+			case paused:
+				t.paused[node] = why
 			case lost:
 				t.lost[node] = why
 			}
@@ -72,7 +115,8 @@ type disposition int
 
 const (
 	due disposition = iota
-	awaited
+	coming
+	paused
 	lost
 )
 
@@ -96,8 +140,8 @@ func (e *Engine) disposition(j *Job, node string, states []string) (disposition,
 		return due, "" // a crash: the job goes on with it
 	case active && at.Phase == statemachine.PhaseSettled && (kind == statemachine.Rest || kind == statemachine.Pause):
 		return due, ""
-	case kind == statemachine.Pause:
-		return awaited, fmt.Sprintf("is in %s and not allocated", at.State)
+	case kind == statemachine.Pause || at.State == lifecycle.Discovering:
+		return paused, fmt.Sprintf("is in %s and not allocated", at.State)
 	case kind == statemachine.End || kind == statemachine.Rest && at.State != lifecycle.Ready:
 		reason := "is in " + at.State
 		if at.Reason != "" {
@@ -105,7 +149,7 @@ func (e *Engine) disposition(j *Job, node string, states []string) (disposition,
 		}
 		return lost, reason
 	}
-	return awaited, "is in " + at.State
+	return coming, "is in " + at.State
 }
 
 // Waiting says in one line what a queued job waits for; empty if it waits for nothing.
@@ -114,11 +158,15 @@ func (e *Engine) Waiting(j *Job) string {
 		return ""
 	}
 	t := e.targets(j)
-	if len(t.awaited) == 0 {
-		return "waits for its turn"
+	why := maps.Clone(t.coming)
+	if len(why) == 0 {
+		why = t.paused
 	}
-	nodes := slices.Sorted(maps.Keys(t.awaited))
-	text := fmt.Sprintf("waits for %d of %d nodes: %s %s", len(nodes), len(nodes)+len(t.due)+len(t.lost), nodes[0], t.awaited[nodes[0]])
+	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.start(e.config.Registry.For(config.Document).Info(), j) {
+		return "waits for its turn: an earlier job has its nodes"
+	}
+	nodes := slices.Sorted(maps.Keys(why))
+	text := fmt.Sprintf("waits for %d of %d nodes: %s %s", len(nodes), len(t.all())+len(t.lost), nodes[0], why[nodes[0]])
 	if len(nodes) > 1 {
 		text += fmt.Sprintf(", and %d more", len(nodes)-1)
 	}
@@ -288,21 +336,18 @@ func (a *application) jig(ctx context.Context, run JigRun) (map[string]error, er
 // checkMinimums says which roles have too few nodes left: a dead node is left behind as long
 // as its roles can do without it.
 func (a *application) checkMinimums() error {
-	for _, role := range a.document.Roles() {
-		nodes := a.targets.roles[role]
-		if len(nodes) == 0 {
-			continue
-		}
-		alive := slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return a.failed[n] != "" })
-		minimum := max(1, a.info.Role(role).Constraint.Minimum)
-		if j, err := a.engine.Job(a.id); err == nil && len(j.Only) > 0 {
-			minimum = 1 // some of the proposal's nodes only
-		}
-		if len(alive) < minimum {
-			return fmt.Errorf("role %s needs %d working nodes and has %d (%s)", role, minimum, len(alive), a.why(nodes))
-		}
+	job, err := a.engine.Job(a.id)
+	if err != nil {
+		return err
 	}
-	return nil
+	alive := func(node string) bool { return a.failed[node] == "" && len(a.targets.due[node]) > 0 }
+	role, needs := a.targets.short(a.info, job, alive)
+	if role == "" {
+		return nil
+	}
+	nodes := a.targets.roles[role]
+	left := slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return !alive(n) })
+	return fmt.Errorf("role %s needs %d working nodes and has %d (%s)", role, needs, len(left), a.why(nodes))
 }
 
 func (a *application) why(nodes []string) string {

@@ -383,6 +383,8 @@ func TestDeadNodeIsLeftBehind(t *testing.T) {
 		w.jig.fail[dead.Node] = errors.New("no route to host")
 		for _, ticket := range tickets {
 			w.allocate(ticket.Node)
+		}
+		for _, ticket := range tickets {
 			w.install(ticket)
 		}
 		synctest.Wait()
@@ -397,6 +399,27 @@ func TestDeadNodeIsLeftBehind(t *testing.T) {
 		n := w.settled(dead.Node, lifecycle.Ready)
 		require.Len(t, n.Applied, 1)
 		require.Equal(t, "1 "+dead.Node+" [rack-unit]", w.jig.applied()[2])
+	})
+}
+
+// TestPausedNodeHoldsNobodyUp: a proposal is applied to the nodes that were allocated; one
+// that is allocated later is caught up with.
+func TestPausedNodeHoldsNobodyUp(t *testing.T) {
+	bubble(t, func(w *world) {
+		tickets := []*crowbar.Ticket{w.discover(0), w.discover(1), w.discover(2)}
+		w.commit(rackKey)
+		w.allocate(tickets[1].Node)
+		w.install(tickets[1])
+		require.Equal(t, crowbar.StatusQueued, w.Status(rackKey).Status, "rack-top has no node yet")
+		w.allocate(tickets[0].Node)
+		w.install(tickets[0])
+		require.Equal(t, crowbar.StatusApplied, w.Status(rackKey).Status)
+		require.Len(t, w.jig.applied(), 2)
+
+		w.allocate(tickets[2].Node)
+		w.install(tickets[2])
+		require.Equal(t, "1 "+tickets[2].Node+" [rack-unit]", w.jig.applied()[2])
+		require.Len(t, w.settled(tickets[2].Node, lifecycle.Ready).Applied, 1)
 	})
 }
 

@@ -3,6 +3,8 @@ package crowbar
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -105,12 +107,21 @@ func (e *Engine) runJobs(ctx context.Context) {
 			continue
 		}
 		e.catchUp(ctx)
+		waiting := map[string]bool{} // nodes of earlier jobs: a node takes its proposals in the order of their commits
 		for _, j := range e.jobs.list() {
 			if j.Kind != JobApply || !j.Active() || busy.runs(j.ID) {
 				continue
 			}
+			config, revision := e.configs.get(configRole(j.Proposal))
+			if revision == 0 {
+				continue
+			}
 			t := e.targets(j)
-			if len(t.awaited) > 0 || !busy.take(j.ID, t.nodes()) {
+			behind := slices.ContainsFunc(t.nodes(), func(n string) bool { return waiting[n] })
+			if behind || !t.start(e.config.Registry.For(config.Document).Info(), j) || !busy.take(j.ID, t.nodes()) {
+				for _, n := range slices.Concat(t.nodes(), slices.Collect(maps.Keys(t.coming))) {
+					waiting[n] = waiting[n] || len(t.coming) > 0 || behind
+				}
 				continue
 			}
 			running.Go(func() {

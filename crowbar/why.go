@@ -54,7 +54,7 @@ func (e *Engine) Why(name string) (*Explanation, error) {
 		if j.Kind != JobApply || j.Status != JobQueued {
 			continue
 		}
-		if t := e.targets(j); t.due[n.Name] != nil || t.awaited[n.Name] != "" {
+		if slices.Contains(e.targets(j).all(), n.Name) {
 			x.Waiting = append(x.Waiting, fmt.Sprintf("%s (job %s) %s", j.Title, j.ID, e.Waiting(j)))
 		}
 	}
