@@ -28,12 +28,18 @@
 // [StepContext].Authorize first and names the disks. The engine answers from the grant which
 // an operator gave when allocating the node; each operation of a grant can be spent once.
 //
+// # Testing
+//
+// Package barclamptest has a conformance suite and a fake site; a barclamp is tested in
+// milliseconds without an engine. examples/barclamp is a whole one.
+//
 // # Errors
 //
-// [ErrNoBarclamp] and [ErrDuplicate] come from a [Registry]; [CheckPlacement]
-// returns a *proposal.ValidationError with every broken constraint and its path. A Step returns [ErrPlanChanged] when the
-// machine is no longer as it was when its grant was given: the engine then puts the node back
-// to the pause instead of failing it.
+// [ErrNoBarclamp] and [ErrDuplicate] come from a [Registry]. [CheckPlacement] returns a
+// *proposal.ValidationError with every broken constraint and its path, and so does a
+// [Validator], with the help of [Problems]. A Step returns [ErrPlanChanged] when the machine is
+// no longer as it was when its grant was given: the engine then puts the node back to the pause
+// instead of failing it.
 //
 // # Concurrency
 //

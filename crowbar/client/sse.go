@@ -25,12 +25,12 @@ type message struct {
 // readMessages calls tell for each message until the stream ends (nil) or tell returns an
 // error, which is returned. A message that the end cuts off is dropped, as the format wants.
 func readMessages(stream io.Reader, tell func(message) error) error {
-	lines := bufio.NewReader(stream)
+	lines := &lineReader{Reader: bufio.NewReader(stream)}
 	var m message
 	var data bytes.Buffer
 	hasData := false
 	for first := true; ; first = false {
-		line, err := readLine(lines)
+		line, err := lines.line()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -71,29 +71,30 @@ func readMessages(stream io.Reader, tell func(message) error) error {
 	}
 }
 
-// readLine reads up to CR, LF or both, which are all line ends of this format. io.EOF if the
-// line has no end.
-func readLine(r *bufio.Reader) (string, error) {
+// lineReader reads lines that end with CR, LF or both, as this format allows.
+type lineReader struct {
+	*bufio.Reader
+	afterCR bool // an LF that comes now belongs to the CR
+}
+
+// line returns the next line without its end; io.EOF if it has none. It never waits for what
+// may follow a CR, which would hold a message back.
+func (r *lineReader) line() (string, error) {
 	var line []byte
 	for {
 		c, err := r.ReadByte()
+		afterCR := r.afterCR
+		r.afterCR = c == '\r'
 		switch {
 		case err != nil:
 			return "", err
-		case c == '\n':
-			return string(line), nil
-		case c == '\r':
-			// Waiting for an LF that does not come would hold the message back: look only at
-			// what is there.
-			if r.Buffered() > 0 {
-				if next, err := r.Peek(1); err == nil && next[0] == '\n' {
-					_, _ = r.Discard(1)
-				}
-			}
+		case c == '\n' && afterCR && len(line) == 0:
+		case c == '\n', c == '\r':
 			return string(line), nil
 		case len(line) == maxMessage:
 			return "", fmt.Errorf("%w: more than %d bytes", errMessageSize, maxMessage)
+		default:
+			line = append(line, c)
 		}
-		line = append(line, c)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ type show struct {
 	client  *client.Client
 	screen  *screen
 	started time.Time
+	told    int64 // number of the last event that was shown
 }
 
 func play(ctx context.Context, config Config, s *server.Server) error {
@@ -156,6 +158,8 @@ func (d *show) discovery(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, domain, _ := strings.Cut(nodes[0].Name, ".")
+	d.screen.domain = "." + domain
 	why, err := d.client.Why(ctx, nodes[0].Name)
 	if err != nil {
 		return err
@@ -182,7 +186,7 @@ func (d *show) propose(ctx context.Context) error {
 			return err
 		}
 		d.screen.printf("  $ crowbar proposal diff %s %s\n", k.Barclamp, k.Name)
-		d.screen.indented(diff.Text())
+		d.screen.block("    ", diff.Text())
 	}
 	return nil
 }
@@ -259,7 +263,7 @@ func (d *show) allocate(ctx context.Context) error {
 				text = "skipped: " + part.Skipped
 			}
 			d.screen.printf("    %s\n", part.Barclamp)
-			d.screen.indented("    " + text)
+			d.screen.block("      ", text)
 		}
 	}
 	for i, plan := range plans {
@@ -324,10 +328,10 @@ func (d *show) watch(ctx context.Context, done func([]client.Node) bool) ([]clie
 	watching, cancel := context.WithCancel(ctx)
 	var telling sync.WaitGroup
 	if !d.config.Terminal {
-		after := d.server.Engine().LastEvent()
 		telling.Go(func() {
-			_ = d.client.WatchEvents(watching, after, func(ev client.Event) error { // ends with the watching
+			_ = d.client.WatchEvents(watching, d.told, func(ev client.Event) error { // ends with the watching
 				d.screen.event(time.Since(d.started), ev)
+				d.told = ev.Sequence
 				return nil
 			})
 		})

@@ -97,7 +97,7 @@ func (d *show) table(summary Summary, nodes []client.Node) error {
 		}
 		requests := "no BMC"
 		if machine, ok := d.server.Site().Machine(s.Name); ok && machine.BMC() != nil {
-			requests = fmt.Sprint(machine.BMC().Requests())
+			requests = fmt.Sprint(len(machine.BMC().RequestLog()))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d of %d\t%s\n", short(s.Name), s.State, roles(nodes[i]), s.Address,
 			strings.Join(s.RAID, " "), wiped, len(s.DiskWipes), requests)

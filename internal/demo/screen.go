@@ -17,6 +17,7 @@ type screen struct {
 	out      io.Writer
 	terminal bool
 	width    int
+	domain   string // of the nodes, left out of what is shown
 	drawn    int    // lines of the board that stand on the terminal
 	last     string // what they say
 }
@@ -24,17 +25,31 @@ type screen struct {
 func (s *screen) printf(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = fmt.Fprintf(s.out, format, args...) // a screen that went away is no reason to stop
+	text := fmt.Sprintf(format, args...)
+	if s.domain != "" {
+		text = strings.ReplaceAll(text, s.domain, "")
+	}
+	_, _ = io.WriteString(s.out, text) // a screen that went away is no reason to stop
 }
 
 func (s *screen) heading(format string, args ...any) {
 	s.printf("\n"+format+"\n", args...)
 }
 
-// indented prints a text below its heading.
-func (s *screen) indented(text string) {
+// longest is where lines of lists are cut: a hundred node names tell nobody more than ten.
+const longest = 200
+
+// block prints the lines of a text with a margin.
+func (s *screen) block(margin, text string) {
 	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
-		s.printf("    %s\n", strings.TrimRight(line, "\n"))
+		line = strings.TrimRight(line, "\n")
+		if s.domain != "" {
+			line = strings.ReplaceAll(line, s.domain, "")
+		}
+		if len(line) > longest {
+			line = strings.ToValidUTF8(line[:longest], "") + " …"
+		}
+		s.printf("%s%s\n", margin, line)
 	}
 }
 
@@ -43,7 +58,7 @@ var shown = map[string]bool{"node.state": true, "node.address": true, "grant.spe
 
 func (s *screen) event(at time.Duration, ev client.Event) {
 	if shown[ev.Kind] {
-		s.printf("  %6.2fs  %s\n", at.Seconds(), shortened(ev.Message))
+		s.printf("  %6.2fs  %s\n", at.Seconds(), ev.Message)
 	}
 }
 
@@ -121,15 +136,4 @@ func doing(n client.Node) string {
 func short(node string) string {
 	name, _, _ := strings.Cut(node, ".")
 	return name
-}
-
-// shortened leaves the domain out of a message.
-func shortened(message string) string {
-	words := strings.Fields(message)
-	for i, w := range words {
-		if strings.HasPrefix(w, "d") && strings.Count(w, "-") == 5 && strings.Contains(w, ".") {
-			words[i] = short(w)
-		}
-	}
-	return strings.Join(words, " ")
 }

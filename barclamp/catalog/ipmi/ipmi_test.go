@@ -12,11 +12,14 @@ import (
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/internal/racktest"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/ipmi"
 	"github.com/crowbarkit/crowbarkit/hardware"
+	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
-func step(t *testing.T, r *racktest.Rack, b *ipmi.Barclamp) (barclamp.Step, *barclamptest.StepContext) {
+func step(t *testing.T, r *racktest.Rack, b *ipmi.Barclamp, edits ...proposal.Edit) (barclamp.Step, *barclamptest.StepContext) {
 	t.Helper()
 	d, err := r.Site.Commit(t.Context(), b)
+	require.NoError(t, err)
+	d, err = d.With(edits...)
 	require.NoError(t, err)
 	e, err := r.Site.Event(r.Compute(), "hardware-installing", d)
 	require.NoError(t, err)
@@ -55,4 +58,11 @@ func TestNoBMCIsSkipped(t *testing.T) {
 	r.Site.Machines[0].Facts.BMC = nil
 	s, _ := step(t, r, ipmi.New(ipmi.Config{Configurator: r.Configurator, Target: r.Target}))
 	require.Contains(t, s.Skip, "node has no BMC")
+}
+
+func TestSwitchedOffIsSkipped(t *testing.T) {
+	r := racktest.New(t, 1, 0)
+	s, _ := step(t, r, ipmi.New(ipmi.Config{Configurator: r.Configurator, Target: r.Target}),
+		proposal.Edit{Pointer: "/attributes/ipmi/bmc_enable", Value: json.RawMessage("false")})
+	require.Equal(t, "bmc_enable is false in ipmi/default", s.Skip)
 }

@@ -133,7 +133,12 @@ func (b *Barclamp) Transition(_ context.Context, s barclamp.Site, e barclamp.Eve
 		return nil, nil
 	}
 	steps := e.JoinSteps(RoleNetwork)
-	if e.Node.Admin || e.State != "hardware-installing" && e.Node.Addresses[Admin].IsValid() {
+	var recorded Data
+	if _, err := e.Node.Decode(Name, &recorded); err != nil {
+		return nil, err
+	}
+	has := e.Node.Addresses[Admin]
+	if e.Node.Admin || has.IsValid() && recorded.Address == has {
 		return steps, nil
 	}
 	hosts, err := Host(e.Document)

@@ -82,13 +82,21 @@ func TestAddressIsClaimedOnce(t *testing.T) {
 	d, err := s.Commit(t.Context(), b)
 	require.NoError(t, err)
 	has := netip.MustParseAddr("192.168.124.99")
-	s.Machines[0].Addresses = map[string]netip.Addr{network.Admin: has}
-	for _, state := range []string{"installed", "readying"} {
-		e, err := s.Event(s.Machines[0].Name, state, d)
-		require.NoError(t, err)
-		steps, err := b.Transition(t.Context(), s, e)
-		require.NoError(t, err)
-		require.Empty(t, steps, "it has an address")
+	n := &s.Machines[0]
+	for _, state := range []string{"hardware-installing", "installed", "readying"} {
+		steps := func() []barclamp.Step {
+			e, err := s.Event(n.Name, state, d)
+			require.NoError(t, err)
+			steps, err := b.Transition(t.Context(), s, e)
+			require.NoError(t, err)
+			return steps
+		}
+		n.Addresses, n.Data = nil, nil
+		require.Len(t, steps(), 1, "it has no address")
+		n.Addresses = map[string]netip.Addr{network.Admin: has}
+		require.Len(t, steps(), 1, "a crash came between the claim and the record")
+		n.Data = map[string]json.RawMessage{network.Name: []byte(`{"network":"admin","address":"192.168.124.99"}`)}
+		require.Empty(t, steps(), "it has an address")
 	}
 }
 

@@ -1,7 +1,9 @@
 package raid_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +92,7 @@ func TestRolesDecideTheVolumes(t *testing.T) {
 	storage := b.context(t, b.Storage())
 	require.Empty(t, storage.Grant, "disks that hold no volume are JBOD already")
 	require.NoError(t, b.step(t, b.Storage()).Run(t.Context(), storage))
+	require.Equal(t, []string{"converged"}, storage.Messages())
 	require.Empty(t, b.Machines[b.Storage()].State().Volumes)
 	require.JSONEq(t, `{"set":"JBODOnly","volumes":[]}`, string(storage.Stored()))
 }
@@ -210,5 +213,55 @@ func TestOnlyHardwareInstallingMakesVolumes(t *testing.T) {
 		p, err := b.raid.Plan(t.Context(), b.Site, e)
 		require.NoError(t, err)
 		require.Nil(t, p)
+	}
+}
+
+// meddler changes the machine after the step has planned and before it applies.
+type meddler struct {
+	hardware.Configurator
+	meddle func()
+}
+
+func (m meddler) Apply(ctx context.Context, t hardware.Target, p *hardware.Plan, opts *hardware.ApplyOptions) (*hardware.Result, error) {
+	m.meddle()
+	return m.Configurator.Apply(ctx, t, p, opts)
+}
+
+func TestAMachineThatChangesUnderTheStep(t *testing.T) {
+	b := newBench(t)
+	machine := b.Machines[b.Compute()]
+	sc := b.context(t, b.Compute())
+	b.raid = raid.New(raid.Config{Target: b.Target, Configurator: meddler{b.Configurator, func() {
+		spec := machine.Spec()
+		_, err := machine.CreateVolume(redfishsim.Volume{Controller: spec.Controllers[0].ID, Name: "mine", RAIDLevel: hardware.RAID1,
+			Disks: []string{spec.Disks[0].Serial, spec.Disks[1].Serial}})
+		require.NoError(t, err)
+	}}})
+	err := b.step(t, b.Compute()).Run(t.Context(), sc)
+	require.ErrorIs(t, err, barclamp.ErrPlanChanged)
+	require.ErrorIs(t, err, hardware.ErrStalePlan)
+	require.Empty(t, sc.Authorized())
+	require.Len(t, machine.State().Volumes, 1, "the volume that appeared is still there")
+}
+
+// forgetful crashes before what was done is recorded.
+type forgetful struct{ *barclamptest.StepContext }
+
+func (f forgetful) Data() barclamp.RoleData { return noRecord{f.StepContext} }
+
+type noRecord struct{ barclamp.RoleData }
+
+func (noRecord) Put(context.Context, any) error { return errors.New("crash") }
+
+func TestACrashBeforeTheRecordDestroysNothingTwice(t *testing.T) {
+	b := newBench(t)
+	sc := b.context(t, b.Compute())
+	require.EqualError(t, b.step(t, b.Compute()).Run(t.Context(), forgetful{sc}), "crash")
+	require.Len(t, sc.Authorized(), 1)
+	require.NoError(t, b.step(t, b.Compute()).Run(t.Context(), sc))
+	require.Len(t, sc.Authorized(), 1, "asked once")
+	require.NotNil(t, sc.Stored())
+	for serial, disk := range b.Machines[b.Compute()].State().Disks {
+		require.Equal(t, 1, disk.Wipes, "disk %s", serial)
 	}
 }

@@ -1,0 +1,237 @@
+// Package cli is the command line: the commands crowbar and crowbar-server with everything
+// they take from the process injected, so that tests run them as a shell does.
+//
+//	code := cli.Crowbar(ctx, cli.Process{Args: []string{"node", "list"}, Stdout: &out, Stderr: &err})
+//
+// Each file holds one command. A new one is a function that makes it, and a line in commands.
+//
+// Exit status: 0 done; 1 error; 2 there are changes (proposal diff); 3 refused by a rule;
+// 4 conflict, somebody else was faster.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
+)
+
+// Process is what a command has of the process it runs in. Nil streams are empty, or nothing
+// is seen of what is written to them.
+type Process struct {
+	Args           []string // without the name of the program
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	// IsTerminal tells whether one of the streams is a terminal; nil asks the system.
+	IsTerminal func(stream any) bool
+	// Transport carries requests to the server; nil is the network.
+	Transport http.RoundTripper
+}
+
+// System is the process as it is.
+func System() Process {
+	return Process{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+}
+
+func (p Process) complete() Process {
+	if p.Stdin == nil {
+		p.Stdin = strings.NewReader("")
+	}
+	if p.Stdout == nil {
+		p.Stdout = io.Discard
+	}
+	if p.Stderr == nil {
+		p.Stderr = io.Discard
+	}
+	if p.Getenv == nil {
+		p.Getenv = func(string) string { return "" }
+	}
+	if p.IsTerminal == nil {
+		p.IsTerminal = func(stream any) bool {
+			f, ok := stream.(interface{ Fd() uintptr })
+			return ok && term.IsTerminal(int(f.Fd()))
+		}
+	}
+	return p
+}
+
+// Exit statuses.
+const (
+	exitDone = iota
+	exitError
+	exitChanges
+	exitRefused
+	exitConflict
+)
+
+// Crowbar runs the command crowbar and returns its exit status.
+func Crowbar(ctx context.Context, p Process) int {
+	a := &app{Process: p.complete()}
+	return a.run(ctx, a.root())
+}
+
+// app is one run of a command.
+type app struct {
+	Process
+	server string
+	output string
+}
+
+// run executes a command and says its error in one way.
+func (a *app) run(ctx context.Context, root *cobra.Command) int {
+	root.SetArgs(a.Args)
+	if a.Args == nil {
+		root.SetArgs([]string{}) // cobra would take those of the process
+	}
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
+	})
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errChanges) {
+		fmt.Fprintf(a.Stderr, "%s: %s\n", root.Name(), a.explain(err))
+	}
+	return exitStatus(err)
+}
+
+// explain is the error for a person.
+func (a *app) explain(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	text := err.Error()
+	if strings.HasPrefix(text, "unknown command ") { // cobra's own, with suggestions in lines
+		first, _, _ := strings.Cut(text, "\n")
+		return first + "; see crowbar --help"
+	}
+	return text
+}
+
+// errChanges is how proposal diff tells that there are some.
+var errChanges = errors.New("there are changes")
+
+func exitStatus(err error) int {
+	switch {
+	case errors.Is(err, errChanges):
+		return exitChanges
+	case errors.Is(err, client.ErrRefused), errors.Is(err, errDeclined):
+		return exitRefused
+	case errors.Is(err, client.ErrConflict):
+		return exitConflict
+	}
+	return exitError
+}
+
+// root makes the command crowbar.
+func (a *app) root() *cobra.Command {
+	root := group("crowbar", "turn racks of bare metal into running clusters", a.commands()...)
+	root.Long = "crowbar shows and steers a crowbar-server."
+	server := a.Getenv("CROWBAR_SERVER")
+	if server == "" {
+		server = client.DefaultURL
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.server, "server", server, "URL of the server (CROWBAR_SERVER)")
+	flags.StringVarP(&a.output, "output", "o", "table", "how to print: table or json")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if a.output != "table" && a.output != "json" {
+			return fmt.Errorf("output %q is not known; give -o table or -o json", a.output)
+		}
+		return nil
+	}
+	return root
+}
+
+// commands are those of crowbar. Here a new one is added.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.demoCommand(),
+		a.nodeCommand(),
+		a.barclampCommand(),
+		a.proposalCommand(),
+		a.jobCommand(),
+		a.eventCommand(),
+		a.engineCommand(),
+		a.versionCommand(),
+	}
+}
+
+// connect makes the client; nothing is sent yet. The caller closes it.
+func (a *app) connect() (*client.Client, error) {
+	return client.New(client.Config{
+		BaseURL: a.server, Transport: a.Transport, User: a.Getenv("CROWBAR_USER"), UserAgent: "crowbar/" + Version(),
+	})
+}
+
+// ask is the body of a command that talks to the server.
+func (a *app) ask(do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := a.connect()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(cmd.Context(), c, args)
+	}
+}
+
+// group is a command that only has commands. cobra would print its help for a wrong one, and
+// call that a success.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
+	}
+	c.AddCommand(commands...)
+	return c
+}
+
+// arguments wants as many arguments as there are names; those in brackets may be left out.
+func arguments(names ...string) cobra.PositionalArgs {
+	least := 0
+	for _, n := range names {
+		if !strings.HasPrefix(n, "[") {
+			least++
+		}
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return fmt.Errorf("%s: %s is missing; see %s --help", cmd.CommandPath(), names[len(args)], cmd.CommandPath())
+		case len(args) > len(names):
+			return fmt.Errorf("%s: %q is too much; see %s --help", cmd.CommandPath(), args[len(names)], cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// Version of the program: that of the module, or of the commit it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

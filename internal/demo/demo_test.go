@@ -1,0 +1,124 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/require"
+
+	"github.com/crowbarkit/crowbarkit/internal/demo"
+)
+
+// run runs a demo as `crowbar demo --exit -o json` does, and returns its object and what was
+// shown meanwhile.
+func run(t *testing.T, config demo.Config) (demo.Summary, string, error) {
+	var out, live bytes.Buffer
+	config.Listen, config.Exit, config.JSON, config.Out, config.Live = "127.0.0.1:0", true, true, &out, &live
+	err := demo.Run(t.Context(), config)
+	var s demo.Summary
+	if err == nil {
+		require.NoError(t, json.Unmarshal(out.Bytes(), &s))
+	}
+	return s, live.String(), err
+}
+
+// TestDemo: 8 nodes come to ready with opposite hardware, no disk loses data twice, and a
+// second run with the same seed ends alike.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	first, live, err := run(t, demo.Config{Seed: 7})
+	require.NoError(t, err, live)
+	require.Len(t, first.Nodes, 8)
+	require.Len(t, first.Proposals, 8)
+	for _, p := range first.Proposals {
+		require.Equal(t, "applied", p.Status, "%s", p.Barclamp)
+		require.Equal(t, 1, p.Revision)
+	}
+	services := map[string]int{}
+	addresses := map[string]bool{}
+	for _, n := range first.Nodes {
+		require.Equal(t, "ready", n.State)
+		addresses[n.Address] = true
+		wiped := 0
+		for disk, times := range n.DiskWipes {
+			require.LessOrEqual(t, times, 1, "disk %s of %s", disk, n.Name)
+			wiped += times
+		}
+		switch len(n.DiskWipes) {
+		case 4: // a compute machine: every disk went into the volume
+			require.Equal(t, []string{"RAID10"}, n.RAID)
+			require.Equal(t, 4, wiped)
+			require.Equal(t, "Enabled", n.BIOS["ProcVirtualization"])
+		case 12: // a storage machine: only the disk of the system lost data
+			require.Equal(t, []string{"JBOD"}, n.RAID)
+			require.Equal(t, 1, wiped)
+			require.Equal(t, "Disabled", n.BIOS["ProcVirtualization"])
+		default:
+			t.Fatalf("%s has %d disks", n.Name, len(n.DiskWipes))
+		}
+		for _, role := range n.Roles {
+			services[role]++
+		}
+	}
+	require.Len(t, addresses, 8)
+	require.Equal(t, map[string]int{
+		"deployer-client": 8, "provisioner-base": 8, "network": 8, "ipmi": 8, "bios-configure": 8, "raid-configure": 8,
+		"nova-controller": 1, "nova-compute-kvm": 4,
+		"swift-storage": 3, "swift-proxy": 1, "swift-ring-compute": 1, "swift-dispersion": 1,
+	}, services)
+	require.Contains(t, live, "pauses until an operator allocates it")
+	require.Contains(t, live, "RAID10 on ")
+
+	second, _, err := run(t, demo.Config{Seed: 7})
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(first, second, cmpopts.IgnoreFields(demo.Summary{}, "Seconds")))
+}
+
+// TestTooFewNodes: the roles that lack nodes are named.
+func TestTooFewNodes(t *testing.T) {
+	t.Parallel()
+	_, live, err := run(t, demo.Config{Nodes: 2})
+	require.ErrorIs(t, err, demo.ErrFailed)
+	require.Contains(t, live, "role nova-compute-kvm lacks nodes")
+	require.Contains(t, live, "role swift-storage lacks nodes")
+}
+
+// TestWithoutHardware: without the barclamps that configure hardware everything else works.
+func TestWithoutHardware(t *testing.T) {
+	t.Parallel()
+	s, live, err := run(t, demo.Config{Without: []string{"bios", "raid", "ipmi"}})
+	require.NoError(t, err, live)
+	require.Len(t, s.Nodes, 8)
+	for _, n := range s.Nodes {
+		require.Equal(t, "ready", n.State)
+		require.Equal(t, []string{"JBOD"}, n.RAID)
+	}
+}
+
+// TestInterrupted: an interrupt ends the demo, also in the middle, and leaves nothing behind.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	live := &interrupter{at: "went from discovering", cancel: cancel}
+	require.NoError(t, demo.Run(ctx, demo.Config{Listen: "127.0.0.1:0", Out: io.Discard, Live: live}))
+	require.Error(t, ctx.Err())
+}
+
+// An interrupter cancels when it is shown something.
+type interrupter struct {
+	at     string
+	cancel func()
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(i.at)) {
+		i.cancel()
+	}
+	return len(p), nil
+}
