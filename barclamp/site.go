@@ -113,6 +113,15 @@ type Disk struct {
 	Rotational bool   `json:"rotational,omitempty"`
 }
 
+// Identity names the disk in plans and grants: the serial number, which is also on its label,
+// else the WWN, else "".
+func (d Disk) Identity() string {
+	if d.Serial != "" {
+		return d.Serial
+	}
+	return d.WWN
+}
+
 // A NIC is a network interface.
 type NIC struct {
 	Name      string `json:"name"`

@@ -89,7 +89,7 @@ type RoleData interface {
 type Destruction struct {
 	// Operation identifies what is done, within the node; the plan and the step use the same.
 	Operation string `json:"operation"`
-	// Disks are the identities (WWN, else serial number) of all disks that lose data.
+	// Disks are the identities (Disk.Identity) of all disks that lose data.
 	Disks []string `json:"disks"`
 	// Description is for people: "delete volume factory (RAID1)".
 	Description string `json:"description"`

@@ -60,6 +60,7 @@ func (id identity) spec(times redfishsim.Times) redfishsim.Spec {
 	disks, size, model := 4, int64(1_200_243_695_616), "CK1200MM"
 	if id.storage {
 		s.Model, s.CPUModel, s.CPUs, s.Cores, s.MemoryBytes = "Storage 12", "Simulated(R) Bronze @ 1.90GHz", 1, 8, 64<<30
+		s.BIOS = map[string]any{"ProcVirtualization": "Enabled"} // which storage has no use for
 		disks, size, model = 12, 4_000_787_030_016, "CK4000NM"
 	}
 	for slot := range disks {
@@ -94,12 +95,4 @@ func facts(spec redfishsim.Spec, storage bool, bmcURL string) *barclamp.Facts {
 		f.BMC = &barclamp.BMC{URL: bmcURL}
 	}
 	return f
-}
-
-// diskIdentity names a disk in a grant, as the planner of its destruction does from the facts.
-func diskIdentity(d redfishsim.Disk) string {
-	if d.WWN != "" {
-		return d.WWN
-	}
-	return d.Serial
 }

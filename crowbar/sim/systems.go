@@ -96,23 +96,14 @@ func (m *Machine) install(ctx context.Context, a *agent) error {
 	return nil
 }
 
-// disksOf lists the identities of the disks behind a volume or a disk.
+// disksOf lists the serial numbers of the disks behind a volume or a disk.
 func (m *Machine) disksOf(target string) []string {
-	members := []string{target}
 	for _, v := range m.hardware.State().Volumes {
 		if v.ID == target {
-			members = v.Disks
+			return v.Disks
 		}
 	}
-	var identities []string
-	for _, d := range m.hardware.Spec().Disks {
-		for _, serial := range members {
-			if d.Serial == serial {
-				identities = append(identities, diskIdentity(d))
-			}
-		}
-	}
-	return identities
+	return []string{target}
 }
 
 // system is Crowbar's service on the installed system (crowbar_join). It says once in each

@@ -134,15 +134,12 @@ func (b *Barclamp) Plan(_ context.Context, _ barclamp.Site, e barclamp.Event) (*
 	os := DefaultOS(e.Document)
 	var disks []string
 	for _, d := range e.Node.Facts.Disks {
-		switch {
-		case d.WWN != "":
-			disks = append(disks, d.WWN)
-		case d.Serial != "":
-			disks = append(disks, d.Serial)
+		if id := d.Identity(); id != "" {
+			disks = append(disks, id)
 		}
 	}
 	if len(disks) == 0 {
-		return &barclamp.Plan{Skipped: "node has told of no disk with a WWN or serial number, so no operating system can be installed"}, nil
+		return &barclamp.Plan{Skipped: "node has told of no disk with a serial number or WWN, so no operating system can be installed"}, nil
 	}
 	return &barclamp.Plan{
 		Text: fmt.Sprintf("install %s; the installer chooses the disk, all data on %s may be lost\n", os, strings.Join(disks, ", ")),

@@ -15,7 +15,7 @@ import (
 
 func TestInstallingNamesEveryDisk(t *testing.T) {
 	s := barclamptest.NewSite(1, 0)
-	s.Machines[0].Facts.Disks[2].WWN = ""
+	s.Machines[0].Facts.Disks[2].Serial = ""
 	b := provisioner.New(provisioner.Config{})
 	d, err := s.Commit(t.Context(), b)
 	require.NoError(t, err)
@@ -25,7 +25,7 @@ func TestInstallingNamesEveryDisk(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []barclamp.Destruction{{
 		Operation:   provisioner.InstallOperation,
-		Disks:       []string{"5000c50000000100", "5000c50000000101", "FAKE00001-02", "5000c50000000103"},
+		Disks:       []string{"FAKE00001-00", "FAKE00001-01", "5000c50000000102", "FAKE00001-03"},
 		Description: "install ubuntu-24.04 over what is on any of its disks",
 	}}, p.Destructions)
 
