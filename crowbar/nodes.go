@@ -21,10 +21,13 @@ const (
 // Nodes lists all nodes by name. The records must not be modified.
 func (e *Engine) Nodes() []*Node { return e.nodes.list() }
 
-// Node returns a node by its name or alias, or ErrNotFound. The record must not be modified.
+// Node returns a node by its name, with or without the engine's domain, or by its alias; or
+// ErrNotFound. The record must not be modified.
 func (e *Engine) Node(name string) (*Node, error) {
-	if n, revision := e.nodes.get(RoleName(name)); revision != 0 && n.Name == name {
-		return n, nil
+	for _, full := range []string{name, name + "." + e.config.Domain} {
+		if n, revision := e.nodes.get(RoleName(full)); revision != 0 && n.Name == full {
+			return n, nil
+		}
 	}
 	for _, n := range e.nodes.list() {
 		if n.Alias != "" && n.Alias == name {

@@ -44,6 +44,7 @@ func (a *app) demoCommand() *cobra.Command {
 	f.Uint64Var(&config.Seed, "seed", 1, "of serial numbers and addresses; two runs with one seed end alike")
 	f.Float64Var(&config.Speed, "speed", 60, "how many times as fast as the world's the rack's time runs")
 	f.StringSliceVar(&config.Without, "without", nil, "barclamps to leave out, such as bios,raid,ipmi")
+	f.IntSliceVar(&config.WithoutBMC, "without-bmc", nil, "machines, counted from 0, that have no BMC")
 	f.StringVar(&config.Listen, "listen", server.DefaultListen, "address and port of the API; port 0 takes a free one")
 	f.StringVar(&config.DataDir, "data-dir", "", "where everything is kept (default a temporary directory, removed at the end)")
 	f.BoolVar(&config.Exit, "exit", false, "end after the run instead of staying up")

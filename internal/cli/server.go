@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,6 +58,9 @@ func (a *app) serverRoot() *cobra.Command {
 	f.Lookup("simulate").NoOptDefVal = stored
 	f.Float64Var(&simulation.Speed, "speed", 60, "how many times as fast as the world's a simulated site's time runs")
 	f.Uint64Var(&simulation.Seed, "seed", 0, "of the simulated machines; 0 is what the data directory has, 1 in a new one")
+	var withoutBMC []int
+	simulation.WithoutBMC = func(i int) bool { return slices.Contains(withoutBMC, i) }
+	f.IntSliceVar(&withoutBMC, "without-bmc", nil, "simulated machines, counted from 0, that have no BMC")
 	f.StringSliceVar(&config.Without, "without", nil, "barclamps to leave out, such as bios,raid,ipmi")
 	f.StringVar(&level, "log-level", "warn", "debug, info, warn or error")
 	// pflag takes "--simulate 8" for a flag without value and an argument.

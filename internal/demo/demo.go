@@ -26,7 +26,9 @@ type Config struct {
 	Seed    uint64
 	Speed   float64
 	Without []string
-	Listen  string
+	// WithoutBMC lists machines, counted from 0, that have no BMC.
+	WithoutBMC []int
+	Listen     string
 	// DataDir keeps the store and the machines; "" is a temporary directory, removed at the end.
 	DataDir string
 	// Exit ends the demo after the run; else API and rack stay up until ctx ends.
@@ -70,12 +72,15 @@ func Run(ctx context.Context, config Config) error {
 		dir = temporary
 	}
 	s, err := server.Open(ctx, server.Config{
-		DataDir:    dir,
-		Listen:     config.Listen,
-		Simulation: &server.Simulation{Nodes: config.Nodes, Seed: config.Seed, Speed: config.Speed},
-		Without:    config.Without,
-		Version:    config.Version,
-		Logger:     config.Logger,
+		DataDir: dir,
+		Listen:  config.Listen,
+		Simulation: &server.Simulation{
+			Nodes: config.Nodes, Seed: config.Seed, Speed: config.Speed,
+			WithoutBMC: func(i int) bool { return slices.Contains(config.WithoutBMC, i) },
+		},
+		Without: config.Without,
+		Version: config.Version,
+		Logger:  config.Logger,
 	})
 	if err != nil {
 		return err

@@ -122,3 +122,20 @@ func (i *interrupter) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// TestNodeWithoutBMC: it comes to ready with its hardware as it was, and what was skipped is said.
+func TestNodeWithoutBMC(t *testing.T) {
+	t.Parallel()
+	s, live, err := run(t, demo.Config{WithoutBMC: []int{0}})
+	require.NoError(t, err, live)
+	require.Len(t, s.Nodes, 8)
+	without := 0
+	for _, n := range s.Nodes {
+		require.Equal(t, "ready", n.State)
+		if len(n.DiskWipes) == 4 && n.RAID[0] == "JBOD" {
+			without++
+		}
+	}
+	require.Equal(t, 1, without)
+	require.Contains(t, live, "no BMC")
+}
