@@ -14,7 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
 	"github.com/crowbarkit/crowbarkit/internal/clock"
 )
@@ -260,6 +262,18 @@ func (s *Site) Credentials(bmcURL string) (user, password string, err error) {
 		}
 	}
 	return "", "", fmt.Errorf("%w: no simulated machine has a BMC at %s", ErrInvalid, bmcURL)
+}
+
+// Target is how the BMC of a simulated node is reached, for the barclamps that configure
+// hardware: at the URL that the node reports, with the machine's own account.
+func (s *Site) Target(n barclamp.Node) (hardware.Target, error) {
+	if n.Facts.BMC == nil {
+		return hardware.Target{}, fmt.Errorf("%w: node %s reports no BMC", ErrInvalid, n.Name)
+	}
+	user, password, err := s.Credentials(n.Facts.BMC.URL)
+	return hardware.Target{Node: n.Name, URL: n.Facts.BMC.URL, Credentials: func(context.Context) (string, string, error) {
+		return user, password, nil
+	}}, err
 }
 
 // lookup is the BMC of a host, with or without port.

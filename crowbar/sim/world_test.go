@@ -15,13 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/provisioner"
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/api"
 	"github.com/crowbarkit/crowbarkit/crowbar/sim"
-	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfish"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
 	"github.com/crowbarkit/crowbarkit/proposal"
@@ -73,11 +71,7 @@ func (w *world) start() {
 	require.NoError(w.t, err)
 	configurator, err := redfish.New(redfish.Config{Transport: w.through(site.BMC()), Logger: config.Logger})
 	require.NoError(w.t, err)
-	registry, err := catalog.New(catalog.Config{Hardware: configurator, Without: w.without, Target: func(n barclamp.Node) (hardware.Target, error) {
-		return hardware.Target{Node: n.Name, URL: n.Facts.BMC.URL, Credentials: func(context.Context) (string, string, error) {
-			return site.Credentials(n.Facts.BMC.URL)
-		}}, nil
-	}})
+	registry, err := catalog.New(catalog.Config{Hardware: configurator, Without: w.without, Target: site.Target})
 	require.NoError(w.t, err)
 	engine, err := crowbar.New(context.Background(), crowbar.Config{
 		Store: w.store, Registry: registry, Jig: site.Jig(), Simulated: true, Logger: config.Logger,
