@@ -52,10 +52,10 @@ func classify(r *http.Request, err error) verdict {
 		return verdict{http.StatusNotFound, client.CodeNotFound}
 	case is(crowbar.ErrConflict, proposal.ErrConflict, barclamp.ErrPlanChanged, statemachine.ErrStale):
 		return verdict{http.StatusConflict, client.CodeConflict}
-	case is(crowbar.ErrRefused, crowbar.ErrNoPlan, statemachine.ErrNotAllowed, statemachine.ErrGuard):
+	case is(crowbar.ErrRefused, crowbar.ErrNoPlan, statemachine.ErrNotAllowed, statemachine.ErrGuard, statemachine.ErrUnknownEvent):
 		return verdict{http.StatusForbidden, client.CodeRefused}
 	case is(errRequest, crowbar.ErrInvalid, crowbar.ErrLimit, proposal.ErrInvalid, proposal.ErrPath,
-		proposal.ErrOtherBarclamp, statemachine.ErrUnknownEvent):
+		proposal.ErrOtherBarclamp):
 		return verdict{http.StatusBadRequest, client.CodeInvalid}
 	case r.Context().Err() != nil, is(crowbar.ErrClosed):
 		return verdict{http.StatusServiceUnavailable, client.CodeUnavailable}

@@ -96,13 +96,13 @@ func TestRefusedInstallLeavesDisksAlone(t *testing.T) {
 				var asked atomic.Int32
 				var allow atomic.Bool
 				w := newWorld(t, sim.Config{Nodes: 4}, "bios", "raid", "ipmi")
-				w.passes = func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+				w.intercept(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 					if strings.HasSuffix(r.URL.Path, "/authorize") && !allow.Load() {
 						asked.Add(1)
 						return refuse(r)
 					}
 					return send()
-				}
+				})
 				w.reach(lifecycle.Discovered)
 				w.commit(all...)
 				w.allocate()
@@ -129,12 +129,12 @@ func TestServerAway(t *testing.T) {
 		var away atomic.Bool
 		away.Store(true)
 		w := newWorld(t, sim.Config{Nodes: 4})
-		w.passes = func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+		w.intercept(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 			if away.Load() && r.URL.Host == "crowbar.sim:3000" {
 				return nil, io.ErrUnexpectedEOF
 			}
 			return send()
-		}
+		})
 		time.Sleep(time.Hour)
 		require.Empty(t, w.Nodes())
 		require.Equal(t, "firmware", w.site.Machines()[0].Status())

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -69,7 +70,7 @@ func TestKilledAtAnyRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sim.Config{Nodes: 4})
 		k := &killer{}
-		w.passes = k.passes
+		w.intercept(k.passes)
 		w.ready()
 		requests = k.seen
 	})
@@ -84,7 +85,7 @@ func TestKilledAtAnyRequest(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, sim.Config{Nodes: 4, Dir: dir})
 				k := &killer{at: at, after: after, strike: w.strike}
-				w.passes = k.passes
+				w.intercept(k.passes)
 				defer func() {
 					if t.Failed() {
 						t.Logf("killed at request %d, %s (after: %v)", at, k.struck, after)
@@ -104,7 +105,7 @@ func TestResetCutsOff(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, sim.Config{Nodes: 4})
 				var once sync.Map
-				w.passes = func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+				w.intercept(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 					if strings.HasSuffix(r.URL.Path, "/orders") {
 						node := strings.Split(r.URL.Path, "/")[4]
 						if n, err := w.Node(node); err == nil && n.Lifecycle.State == state {
@@ -115,10 +116,26 @@ func TestResetCutsOff(t *testing.T) {
 						}
 					}
 					return send()
-				}
+				})
 				w.ready()
 				checkWipes(t, w)
 			})
+		})
+	}
+}
+
+// Killed at any moment, while machines are in POST, take their inventory, install.
+func TestKilledAtAnyTime(t *testing.T) {
+	for at := 3 * time.Second; at < 6*time.Minute; at += 23 * time.Second {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, sim.Config{Nodes: 4, Dir: dir})
+			defer time.AfterFunc(at, w.strike).Stop()
+			w.ready()
+			checkWipes(t, w)
+			if t.Failed() {
+				t.Logf("killed after %v", at)
+			}
 		})
 	}
 }

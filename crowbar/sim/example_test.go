@@ -19,6 +19,7 @@ import (
 // world's.
 func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	fast := clock.Scaled(600)
 	engine, err := crowbar.New(ctx, crowbar.Config{Store: crowbar.NewMemoryStore(), Registry: &barclamp.Registry{}, Simulated: true, Clock: fast})
 	if err != nil {

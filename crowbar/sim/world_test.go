@@ -40,9 +40,13 @@ type world struct {
 	without []string // barclamps
 	process
 	// passes is asked for each request of a machine or to a BMC; nil lets all pass.
-	passes func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error)
+	passes atomic.Pointer[interceptor]
 	killed atomic.Bool // by strike
 }
+
+type interceptor func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error)
+
+func (w *world) intercept(f interceptor) { w.passes.Store(&f) }
 
 type process struct {
 	*crowbar.Engine
@@ -121,10 +125,10 @@ func (w *world) revive() {
 func (w *world) through(transport http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		send := func() (*http.Response, error) { return transport.RoundTrip(r) }
-		if w.passes == nil {
-			return send()
+		if f := w.passes.Load(); f != nil {
+			return (*f)(r, send)
 		}
-		return w.passes(r, send)
+		return send()
 	})
 }
 

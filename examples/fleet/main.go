@@ -13,22 +13,21 @@ import (
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	dir, err := os.MkdirTemp("", "fleet")
+	if err == nil {
+		err = run(context.Background(), dir, os.Stdout)
+	}
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) error {
-	ctx, stop := context.WithCancel(ctx)
-	dir, err := os.MkdirTemp("", "fleet")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
+func run(ctx context.Context, dir string, out io.Writer) error {
 	s, err := server.Open(ctx, server.Config{DataDir: dir, Listen: "127.0.0.1:0", Simulation: &server.Simulation{Nodes: 8, Speed: 200}})
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
 	err = install(ctx, s.Engine(), s.Site().Nodes())

@@ -9,7 +9,7 @@ import (
 
 func TestFleet(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(t.Context(), &out))
+	require.NoError(t, run(t.Context(), t.TempDir(), &out))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 8)
 	for _, line := range lines {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -192,9 +193,13 @@ func (s *Site) Discover(i int) (node string, agent *client.Client) {
 // Settled waits until a node rests in a state.
 func (s *Site) Settled(node, state string) *crowbar.Node {
 	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
 	for visit := int64(0); ; {
-		n, err := s.Engine.Await(s.t.Context(), node, visit)
-		require.NoError(s.t, err)
+		n, err := s.Engine.Await(ctx, node, visit)
+		if err != nil {
+			require.NoError(s.t, err, "%s is in %s, not in %s: %+v", node, n.Lifecycle.State, state, n.Lifecycle)
+		}
 		if n.Lifecycle.State == state && n.Lifecycle.Phase == "settled" {
 			return n
 		}
