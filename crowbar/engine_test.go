@@ -423,6 +423,36 @@ func TestPausedNodeHoldsNobodyUp(t *testing.T) {
 	})
 }
 
+// TestProposalsInOrderOfCommit: a node takes its proposals in the order in which they were
+// committed, also when the later one could begin earlier. The second is of a barclamp that
+// nobody registered.
+func TestProposalsInOrderOfCommit(t *testing.T) {
+	bubble(t, func(w *world) {
+		tickets := []*crowbar.Ticket{w.discover(0), w.discover(1)}
+		w.commit(rackKey) // both nodes
+		other := proposal.Key{Barclamp: "motd", Name: "default"}
+		doc, err := proposal.Parse(fmt.Appendf(nil, `{"id":"bc-motd-default","description":"","attributes":{"motd":{}},"deployment":{"motd":{
+			"elements":{"motd":[%q]},"element_order":[["motd"]],"config":{"mode":"full"}}}}`, tickets[0].Node))
+		require.NoError(t, err)
+		_, err = w.ImportProposal(t.Context(), other, doc, "tester", "")
+		require.NoError(t, err)
+		for _, ticket := range tickets {
+			w.allocate(ticket.Node)
+		}
+		w.settled(tickets[0].Node, lifecycle.HardwareInstalled)
+		_, _, err = w.Commit(t.Context(), other, 0, "tester")
+		require.NoError(t, err)
+		w.install(tickets[0])
+		require.Empty(t, w.jig.applied(), "motd waits for rack, which waits for the second node")
+		w.install(tickets[1])
+		require.Equal(t, []string{
+			"0 " + tickets[0].Node + " [rack-top]",
+			"1 " + tickets[1].Node + " [rack-unit]",
+			"0 " + tickets[0].Node + " [motd]",
+		}, w.jig.applied())
+	})
+}
+
 // TestRoleWithoutNodesFailsTheJob: the one node of a role failed, so nothing after it is applied.
 func TestRoleWithoutNodesFailsTheJob(t *testing.T) {
 	bubble(t, func(w *world) {

@@ -64,7 +64,7 @@ func (k *killer) passes(r *http.Request, send func() (*http.Response, error)) (*
 // before its answer, finds its machines as they were: all come to ready, and no disk is
 // wiped twice.
 //
-// SIM_KILLS=all tries each request, which takes minutes; else it is about twenty of them.
+// SIM_KILLS=all tries each request, which takes minutes; else it is about ten of them.
 func TestKilledAtAnyRequest(t *testing.T) {
 	requests := 0
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestKilledAtAnyRequest(t *testing.T) {
 		requests = k.seen
 	})
 	require.Greater(t, requests, 50)
-	step := requests/20 | 1
+	step := requests/10 | 1
 	if os.Getenv("SIM_KILLS") == "all" {
 		step = 1
 	}
@@ -126,7 +126,7 @@ func TestResetCutsOff(t *testing.T) {
 
 // Killed at any moment, while machines are in POST, take their inventory, install.
 func TestKilledAtAnyTime(t *testing.T) {
-	for at := 3 * time.Second; at < 6*time.Minute; at += 23 * time.Second {
+	for at := 3 * time.Second; at < 6*time.Minute; at += 37 * time.Second {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, sim.Config{Nodes: 4, Dir: dir})

@@ -7,6 +7,7 @@
 //
 //	site, err := sim.New(sim.Config{Nodes: 8, URL: "http://127.0.0.1:3000", Clock: clock})
 //	configurator, err := redfish.New(redfish.Config{Transport: site.BMC(), Clock: clock})
+//	registry, err := catalog.New(catalog.Config{Hardware: configurator, Target: site.Target})
 //	engine, err := crowbar.New(ctx, crowbar.Config{Jig: site.Jig(), Simulated: true, …})
 //	err = site.Run(ctx)
 //

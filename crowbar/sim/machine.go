@@ -21,7 +21,6 @@ import (
 // Machine is one simulated machine.
 type Machine struct {
 	site     *Site
-	index    int
 	identity identity
 	file     string // "" keeps the machine in memory
 	facts    *barclamp.Facts
@@ -41,7 +40,7 @@ type Machine struct {
 
 func newMachine(s *Site, i int) (*Machine, error) {
 	id := identify(s.config.Seed, i)
-	m := &Machine{site: s, index: i, identity: id, wake: make(chan struct{}, 1), faults: map[string]int{},
+	m := &Machine{site: s, identity: id, wake: make(chan struct{}, 1), faults: map[string]int{},
 		log:    s.log.With("machine", id.serial),
 		record: record{Version: formatVersion, Serial: id.serial}}
 	var known bool
