@@ -37,15 +37,15 @@ func (a *app) eventList(ctx context.Context, c *client.Client, after int64, limi
 		return errors.New("--after and --limit are not below 0")
 	}
 	all := []client.Event{}
-	for {
-		page, err := c.Events(ctx, after, limit-len(all)*min(limit, 1))
+	for limit == 0 || len(all) < limit {
+		page, err := c.Events(ctx, after, max(limit-len(all), 0))
 		if err != nil {
 			return err
 		}
-		all = append(all, page...)
-		if len(page) == 0 || limit > 0 && len(all) >= limit {
+		if len(page) == 0 {
 			break
 		}
+		all = append(all, page...)
 		after = page[len(page)-1].Sequence
 	}
 	if a.output == "json" {

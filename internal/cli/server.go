@@ -76,7 +76,13 @@ func (a *app) serverRoot() *cobra.Command {
 
 // wanted reads the number of machines.
 func wanted(simulate string, s *server.Simulation) error {
-	if simulate == "" || simulate == stored {
+	if simulate == "" {
+		return nil
+	}
+	if !(s.Speed > 0) { // not NaN either
+		return fmt.Errorf("--speed %g: expected a number above 0", s.Speed)
+	}
+	if simulate == stored {
 		return nil
 	}
 	n, err := strconv.Atoi(simulate)
@@ -84,9 +90,6 @@ func wanted(simulate string, s *server.Simulation) error {
 		return fmt.Errorf("--simulate %s: expected a number of machines from 1", strings.TrimSpace(simulate))
 	}
 	s.Nodes = n
-	if s.Speed <= 0 {
-		return fmt.Errorf("--speed %g: expected a number above 0", s.Speed)
-	}
 	return nil
 }
 
