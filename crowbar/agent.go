@@ -19,28 +19,34 @@ var ErrUnauthorized = errors.New("crowbar: token not valid")
 // A Ticket lets a machine that boots from the network speak for its node.
 type Ticket struct {
 	Node  string // name of the node, which need not exist yet
-	State string // its state; empty if it does not exist
 	Boot  int    // boot epoch: grows with each ticket of the node
 	Token string // to be given back in reports; the engine keeps only its hash
 }
 
 // NewTicket makes the ticket for a network boot and ends the tickets of earlier boots, so that
 // a machine which was replaced or reset cannot speak any more. A local boot needs none: the
-// installed system keeps the ticket of its installer.
+// installed system keeps the ticket of its installer. state is that by which the boot was
+// decided, "" for a node that does not exist; if it is another by now, ErrConflict is returned
+// and no ticket ends.
 //
 // A network boot is not authenticated: whoever asks with a machine's MAC gets its ticket. A
 // ticket lets it report, never read secrets, and destroy only what was granted.
-func (e *Engine) NewTicket(ctx context.Context, mac net.HardwareAddr) (*Ticket, error) {
+func (e *Engine) NewTicket(ctx context.Context, mac net.HardwareAddr, state string) (*Ticket, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("crowbar: make a token: %w", err)
 	}
 	t := &Ticket{Node: e.NodeName(mac), Token: base64.RawURLEncoding.EncodeToString(secret), Boot: 1}
-	if n, revision := e.nodes.get(RoleName(t.Node)); revision != 0 {
-		t.State = n.Lifecycle.State
-	}
-	for {
-		c := &change{}
+	for ctx.Err() == nil {
+		n, revision := e.nodes.get(RoleName(t.Node))
+		now := ""
+		if revision != 0 {
+			now = n.Lifecycle.State
+		}
+		if now != state {
+			return nil, fmt.Errorf("%w: node %s went to %s while it asked what to boot", ErrConflict, t.Node, now)
+		}
+		c := &change{conditions: []Condition{{Key: rolePrefix + RoleName(t.Node), Revision: revision}}}
 		for id, old := range e.ticketsOf(t.Node) {
 			_, revision := e.tokens.get(id)
 			drop(c, e.tokens, id, revision)
@@ -52,10 +58,11 @@ func (e *Engine) NewTicket(ctx context.Context, mac net.HardwareAddr) (*Ticket, 
 		put(c, e.tokens, tokenID(t.Token), &Token{Node: t.Node, MAC: mac.String(), Boot: t.Boot, Issued: e.clock.Now().UTC()}, 0)
 		err := e.engine.commit(ctx, c)
 		if errors.Is(err, ErrConflict) {
-			continue
+			continue // what was conflicted with is looked at again
 		}
 		return t, err
 	}
+	return nil, ctx.Err()
 }
 
 func (e *Engine) ticketsOf(node string) map[string]*Token {
@@ -119,7 +126,7 @@ func (e *Engine) Report(ctx context.Context, name, token string, r Report) (*Nod
 
 // keepFacts writes the node's own record; false if the report is not newer than it.
 func (e *Engine) keepFacts(ctx context.Context, t *Token, r Report) (newer bool, err error) {
-	for {
+	for ctx.Err() == nil {
 		f := &Facts{Node: t.Node, Boot: t.Boot, Sequence: r.Sequence, Reported: e.clock.Now().UTC()}
 		old, revision := e.facts.get(t.Node)
 		if revision != 0 {
@@ -137,6 +144,7 @@ func (e *Engine) keepFacts(ctx context.Context, t *Token, r Report) (newer bool,
 			return true, err
 		}
 	}
+	return false, ctx.Err()
 }
 
 // AwaitOrders is Await for the node itself, with the token of its boot.

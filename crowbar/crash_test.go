@@ -66,7 +66,7 @@ func (s *siteRun) step() {
 	}
 	for i := range siteMachines {
 		if s.tickets[i] == nil {
-			ticket, err := s.NewTicket(s.t.Context(), mac(i))
+			ticket, err := s.NewTicket(s.t.Context(), mac(i), "")
 			if err != nil {
 				return
 			}

@@ -181,9 +181,8 @@ func (e *Engine) load(ctx context.Context) error {
 		}
 	}
 	e.members.rebuild(e.configs.list())
-	e.jobNumber.start(len(e.jobs.list()))
 	e.started = fmt.Sprintf("run-%d", e.ledger.head.Sequence)
-	return nil
+	return e.jobNumber.startAfter(e.jobs.list())
 }
 
 // openSite compares the store with what the engine was started for.

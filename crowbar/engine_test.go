@@ -134,7 +134,11 @@ func mac(i int) net.HardwareAddr { return net.HardwareAddr{0x52, 0x54, 0, 0, 0, 
 
 // boot has a machine ask for its ticket.
 func (w *world) boot(i int) *crowbar.Ticket {
-	ticket, err := w.NewTicket(w.t.Context(), mac(i))
+	state := ""
+	if n, err := w.Node(w.NodeName(mac(i))); err == nil {
+		state = n.Lifecycle.State
+	}
+	ticket, err := w.NewTicket(w.t.Context(), mac(i), state)
 	require.NoError(w.t, err)
 	return ticket
 }
@@ -367,6 +371,17 @@ func TestLateReports(t *testing.T) {
 		require.ErrorIs(t, tell(ticket, 99, "from before the reboot"), crowbar.ErrUnauthorized)
 		f, _ = w.Facts(ticket.Node)
 		require.Equal(t, "after a reboot", f.Facts.Serial)
+	})
+}
+
+// TestTicketOfAnOldDecision: a boot that was decided by a state which the node has left gets
+// no ticket, and the ticket that is in use stays.
+func TestTicketOfAnOldDecision(t *testing.T) {
+	bubble(t, func(w *world) {
+		ticket := w.discover(1)
+		_, err := w.NewTicket(t.Context(), mac(1), lifecycle.Discovering)
+		require.ErrorIs(t, err, crowbar.ErrConflict)
+		w.report(ticket, 3, "")
 	})
 }
 

@@ -23,7 +23,7 @@ func Example() {
 	go func() { ended <- engine.Run(ctx) }()
 
 	// What the firmware and the agent of a machine do, here without HTTP in between.
-	ticket, err := engine.NewTicket(ctx, net.HardwareAddr{0x52, 0x54, 0, 0x12, 0x34, 0x56})
+	ticket, err := engine.NewTicket(ctx, net.HardwareAddr{0x52, 0x54, 0, 0x12, 0x34, 0x56}, "")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -15,7 +16,18 @@ type sequence struct {
 	last int
 }
 
-func (s *sequence) start(last int) { s.last = last }
+// startAfter goes on after the jobs that there are. A number that was drawn and never
+// committed leaves a gap, so their count would not do.
+func (s *sequence) startAfter(jobs []*Job) error {
+	for _, j := range jobs {
+		number, err := strconv.Atoi(j.ID)
+		if err != nil {
+			return fmt.Errorf("crowbar: job %q: %w", j.ID, err)
+		}
+		s.last = max(s.last, number)
+	}
+	return nil
+}
 
 func (s *sequence) next() string {
 	s.mu.Lock()

@@ -54,7 +54,7 @@ type nodeUpdate func(n *Node, c *change) error
 // updateNode changes a node's record by compare-and-set: update sees the present record, and
 // again the newer one if somebody was faster.
 func (e *Engine) updateNode(ctx context.Context, name string, update nodeUpdate) (*Node, error) {
-	for {
+	for ctx.Err() == nil {
 		present, revision := e.nodes.get(RoleName(name))
 		if revision == 0 {
 			return nil, fmt.Errorf("%w: no node is called %q", ErrNotFound, name)
@@ -73,6 +73,7 @@ func (e *Engine) updateNode(ctx context.Context, name string, update nodeUpdate)
 		}
 		return n, nil
 	}
+	return nil, ctx.Err()
 }
 
 // createNode makes the record of a machine that was never seen before.

@@ -37,8 +37,8 @@ func Example() {
 			}
 			return n.Name, n.Lifecycle.State, true
 		},
-		Ticket: func(ctx context.Context, mac net.HardwareAddr) (provisioner.Ticket, error) {
-			t, err := engine.NewTicket(ctx, mac)
+		Ticket: func(ctx context.Context, mac net.HardwareAddr, state string) (provisioner.Ticket, error) {
+			t, err := engine.NewTicket(ctx, mac, state)
 			if err != nil {
 				return provisioner.Ticket{}, err
 			}

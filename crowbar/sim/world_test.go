@@ -90,8 +90,8 @@ func (w *world) start() {
 			}
 			return n.Name, n.Lifecycle.State, true
 		},
-		Ticket: func(ctx context.Context, mac net.HardwareAddr) (provisioner.Ticket, error) {
-			t, err := engine.NewTicket(ctx, mac)
+		Ticket: func(ctx context.Context, mac net.HardwareAddr, state string) (provisioner.Ticket, error) {
+			t, err := engine.NewTicket(ctx, mac, state)
 			if err != nil {
 				return provisioner.Ticket{}, err
 			}

@@ -227,7 +227,11 @@ func TestKnobs(t *testing.T) {
 			r, err := http.NewRequest(http.MethodPost, "http://"+host+"/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", bytes.NewReader([]byte(`{"ResetType":"On"}`)))
 			require.NoError(t, err)
 			r.SetBasicAuth("root", "secret")
-			return client.Do(r)
+			answer, err := client.Do(r)
+			if err == nil {
+				require.NoError(t, answer.Body.Close())
+			}
+			return answer, err
 		}
 		_, err := post("elsewhere")
 		require.ErrorContains(t, err, "connection refused")

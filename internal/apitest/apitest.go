@@ -171,7 +171,12 @@ func (s *Site) Client() *client.Client {
 // Boot gives the i-th machine's node and the client of its agent.
 func (s *Site) Boot(i int) (node string, agent *client.Client) {
 	s.t.Helper()
-	ticket, err := s.Engine.NewTicket(s.t.Context(), net.HardwareAddr{0x52, 0x54, 0, 0, 0, byte(i)})
+	mac := net.HardwareAddr{0x52, 0x54, 0, 0, 0, byte(i)}
+	state := ""
+	if n, err := s.Engine.Node(s.Engine.NodeName(mac)); err == nil {
+		state = n.Lifecycle.State
+	}
+	ticket, err := s.Engine.NewTicket(s.t.Context(), mac, state)
 	require.NoError(s.t, err)
 	agent, err = client.New(client.Config{Transport: s.Transport(), Token: ticket.Token})
 	require.NoError(s.t, err)

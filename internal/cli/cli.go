@@ -115,12 +115,7 @@ func (a *app) explain(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	text := err.Error()
-	if strings.HasPrefix(text, "unknown command ") { // cobra's own, with suggestions in lines
-		first, _, _ := strings.Cut(text, "\n")
-		return first + "; see crowbar --help"
-	}
-	return text
+	return err.Error()
 }
 
 // errChanges is how proposal diff tells that there are some.
@@ -199,7 +194,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())
+				return fmt.Errorf("no command is called %q; see %s --help", args[0], cmd.CommandPath())
 			}
 			return cmd.Help()
 		},

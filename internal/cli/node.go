@@ -124,7 +124,7 @@ func (a *app) nodeShow(ctx context.Context, c *client.Client, args []string) err
 	for _, s := range n.Skipped {
 		field("skipped", fmt.Sprintf("%s in %s: %s", s.Barclamp, s.State, s.Reason))
 	}
-	for _, v := range n.Visits {
+	for _, v := range n.Visits[:max(len(n.Visits)-1, 0)] { // the last one is the present
 		field("was in", v.State+" for "+seconds(v.Seconds))
 	}
 	return a.print(a.Stdout, t)

@@ -12,19 +12,27 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 )
 
 // Transport returns a RoundTripper whose requests are answered by h. A handler must return
 // when its request's context ends: whoever closes the answer waits for it.
 //
-// Panics of the handler reach the caller as errors of the request or of its body.
+// Panics of the handler reach the caller as errors of the request or of its body;
+// http.ErrAbortHandler as io.ErrUnexpectedEOF, like a connection that was cut.
 func Transport(h http.Handler) http.RoundTripper { return transport{h} }
 
 type transport struct{ handler http.Handler }
 
 // RoundTrip returns when the handler has sent its header, or with ctx's error.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // a RoundTripper owes it
+		}
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	body, sent := io.Pipe()
 	w := &writer{header: http.Header{}, body: sent, started: make(chan struct{})}
@@ -43,7 +51,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer close(ended)
 		defer cancel()
 		w.serve(t.handler, served)
-		_ = served.Body.Close() // a RoundTripper owes it
+		_ = served.Body.Close()
 	}()
 	answer := &answer{ReadCloser: body, interrupted: func() error { return context.Cause(r.Context()) }, cancel: cancel, ended: ended}
 	select {
@@ -67,9 +75,17 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		ProtoMinor:    1,
 		Header:        w.sent,
 		Body:          answer,
-		ContentLength: -1,
+		ContentLength: length(w.sent),
 		Request:       r,
 	}, nil
+}
+
+// length of the body, -1 if the handler did not say.
+func length(h http.Header) int64 {
+	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+		return n
+	}
+	return -1
 }
 
 // An answer is the body as the caller has it.
@@ -119,8 +135,14 @@ var _ http.Flusher = (*writer)(nil)
 func (w *writer) serve(h http.Handler, r *http.Request) {
 	defer func() {
 		var err error
-		if p := recover(); p != nil {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler: // net/http would cut the connection
+			err = io.ErrUnexpectedEOF
+		default:
 			err = fmt.Errorf("inprocess: handler of %s %s panicked: %v", r.Method, r.URL.Path, p)
+		}
+		if err != nil {
 			w.once.Do(func() { w.failed = err; close(w.started) })
 		}
 		w.WriteHeader(http.StatusOK)

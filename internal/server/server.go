@@ -30,7 +30,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/provisioner"
 	"github.com/crowbarkit/crowbarkit/crowbar"
@@ -138,7 +137,7 @@ func (s *Server) open(ctx context.Context) error {
 		if err := s.openSite(simulation); err != nil {
 			return err
 		}
-		engine.Simulated, engine.Jig, parts.Target = true, s.site.Jig(), s.target
+		engine.Simulated, engine.Jig, parts.Target = true, s.site.Jig(), s.site.Target
 	}
 	if parts.Hardware, err = s.configurator(); err != nil {
 		return err
@@ -227,16 +226,6 @@ func (s *Server) configurator() (hardware.Configurator, error) {
 	return redfish.New(config)
 }
 
-func (s *Server) target(n barclamp.Node) (hardware.Target, error) {
-	if n.Facts.BMC == nil {
-		return hardware.Target{}, fmt.Errorf("node %s has no BMC", n.Name)
-	}
-	url := n.Facts.BMC.URL
-	return hardware.Target{Node: n.Name, URL: url, Credentials: func(context.Context) (user, password string, err error) {
-		return s.site.Credentials(url)
-	}}, nil
-}
-
 // continueTime moves the clock to where an earlier run, which may have been faster than the
 // world, had come: time does not go back for a node.
 func (s *Server) continueTime(ctx context.Context) error {
@@ -258,8 +247,8 @@ func (s *Server) lookup(mac net.HardwareAddr) (node, state string, known bool) {
 	return n.Name, n.Lifecycle.State, true
 }
 
-func (s *Server) ticket(ctx context.Context, mac net.HardwareAddr) (provisioner.Ticket, error) {
-	t, err := s.engine.NewTicket(ctx, mac)
+func (s *Server) ticket(ctx context.Context, mac net.HardwareAddr, state string) (provisioner.Ticket, error) {
+	t, err := s.engine.NewTicket(ctx, mac, state)
 	if err != nil {
 		return provisioner.Ticket{}, err
 	}

@@ -20,7 +20,6 @@ import (
 // A Ticket lets the machine that is about to boot from the network speak for its node.
 type Ticket struct {
 	Node  string // name of the node, which need not exist yet
-	State string // its state; empty if it does not exist
 	Boot  int    // boot epoch: grows with each ticket of the node
 	Token string
 }
@@ -34,8 +33,10 @@ type BooterConfig struct {
 	// Lookup says whose MAC address it is. Unknown machines are discovered.
 	Lookup func(mac net.HardwareAddr) (node, state string, known bool)
 	// Ticket makes the ticket for a network boot and ends the tickets of earlier boots. It is
-	// not asked for a local boot: the installed system keeps the ticket of its installer.
-	Ticket func(ctx context.Context, mac net.HardwareAddr) (Ticket, error)
+	// not asked for a local boot: the installed system keeps the ticket of its installer. state
+	// is that of the node when the boot was decided, "" for an unknown one; if the node has left
+	// it, Ticket fails and ends nothing.
+	Ticket func(ctx context.Context, mac net.HardwareAddr, state string) (Ticket, error)
 	// BaseURL is where machines reach the server, such as http://192.168.124.10:3000.
 	BaseURL string
 	// Files is the URL of kernels and RAM disks; empty is BaseURL + "/files".
@@ -110,12 +111,9 @@ func (b *Booter) Boot(ctx context.Context, c pxe.Client) (*pxe.Decision, error) 
 	default:
 		return local(reason), nil
 	}
-	t, err := b.config.Ticket(ctx, mac)
+	t, err := b.config.Ticket(ctx, mac, state)
 	if err != nil {
 		return nil, fmt.Errorf("provisioner: ticket for %s: %w", c.MAC, err)
-	}
-	if known && t.State != state || !known && t.State != "" {
-		return local("the node changed its state while it was asking"), nil
 	}
 	d.Args = append([]string{
 		"crowbar.hostname=" + t.Node,

@@ -25,7 +25,6 @@ const base = "http://192.168.124.10:3000"
 type server struct {
 	site    *barclamptest.FakeSite
 	state   string
-	changed string // state in the ticket, if another
 	tickets int
 	err     error
 }
@@ -46,14 +45,11 @@ func (s *server) booter(t *testing.T) *provisioner.Booter {
 		Lookup: func(net.HardwareAddr) (string, string, bool) {
 			return s.site.Machines[0].Name, s.state, s.state != ""
 		},
-		Ticket: func(_ context.Context, mac net.HardwareAddr) (provisioner.Ticket, error) {
+		Ticket: func(_ context.Context, mac net.HardwareAddr, state string) (provisioner.Ticket, error) {
 			require.Equal(t, "52:54:00:00:00:01", mac.String())
+			require.Equal(t, s.state, state, "the ticket is for the state that decided")
 			s.tickets++
-			state := s.state
-			if s.changed != "" {
-				state = s.changed
-			}
-			return provisioner.Ticket{Node: s.site.Machines[0].Name, State: state, Boot: 7, Token: "T0ken"}, s.err
+			return provisioner.Ticket{Node: s.site.Machines[0].Name, Boot: 7, Token: "T0ken"}, s.err
 		},
 	})
 	require.NoError(t, err)
@@ -125,8 +121,6 @@ func TestADoubtBootsTheDisk(t *testing.T) {
 	}{
 		"network boot is off":            {"discovered", func(t *testing.T, s *server) { s.set(t, "enable_pxe", "false") }, "enable_pxe"},
 		"off for new machines, too":      {"", func(t *testing.T, s *server) { s.set(t, "enable_pxe", "false") }, "enable_pxe"},
-		"the state changed meanwhile":    {"installing", func(_ *testing.T, s *server) { s.changed = "ready" }, "changed its state"},
-		"a new machine became known":     {"", func(_ *testing.T, s *server) { s.changed = "ready" }, "changed its state"},
 		"no such operating system":       {"installing", func(t *testing.T, s *server) { s.set(t, "default_os", `"plan9"`) }, "no kernel of plan9 for x86_64"},
 		"no default_os of several":       {"installing", func(t *testing.T, s *server) { s.set(t, "default_os", `""`); s.set(t, "supported_oses", "{}") }, "no default_os"},
 		"nothing in force, no installer": {"installing", func(_ *testing.T, s *server) { s.site.Committed = nil }, "no provisioner proposal is in force"},
@@ -184,9 +178,11 @@ func TestNewBooterWantsItsParts(t *testing.T) {
 	_, err := provisioner.NewBooter(provisioner.BooterConfig{BaseURL: base})
 	require.Error(t, err)
 	_, err = provisioner.NewBooter(provisioner.BooterConfig{
-		Site:    func() barclamp.Site { return &barclamptest.FakeSite{} },
-		Lookup:  func(net.HardwareAddr) (string, string, bool) { return "", "", false },
-		Ticket:  func(context.Context, net.HardwareAddr) (provisioner.Ticket, error) { return provisioner.Ticket{}, nil },
+		Site:   func() barclamp.Site { return &barclamptest.FakeSite{} },
+		Lookup: func(net.HardwareAddr) (string, string, bool) { return "", "", false },
+		Ticket: func(context.Context, net.HardwareAddr, string) (provisioner.Ticket, error) {
+			return provisioner.Ticket{}, nil
+		},
 		BaseURL: "localhost",
 	})
 	require.ErrorContains(t, err, `base URL "localhost"`)

@@ -18,8 +18,8 @@ func ExampleNewBooter() {
 		Site:    func() barclamp.Site { return site },
 		BaseURL: "http://192.168.124.10:3000",
 		Lookup:  func(net.HardwareAddr) (name, state string, known bool) { return node, "discovered", true },
-		Ticket: func(context.Context, net.HardwareAddr) (provisioner.Ticket, error) {
-			return provisioner.Ticket{Node: node, State: "discovered", Boot: 1, Token: "secret"}, nil
+		Ticket: func(context.Context, net.HardwareAddr, string) (provisioner.Ticket, error) {
+			return provisioner.Ticket{Node: node, Boot: 1, Token: "secret"}, nil
 		},
 	})
 	if err != nil {
