@@ -189,7 +189,15 @@ func (e *Engine) fireTo(n *Node, c *change, state, actor string) error {
 	if !ok {
 		event = state // the machine says what is allowed instead
 	}
-	return e.fire(n, c, statemachine.Event{Name: event, Actor: actor})
+	err := e.fire(n, c, statemachine.Event{Name: event, Actor: actor})
+	var refused *statemachine.TransitionError
+	if errors.Is(err, statemachine.ErrUnknownEvent) && errors.As(err, &refused) {
+		// The state is known; that no event has its name is nobody's business.
+		told := *refused
+		told.To, told.Err = state, statemachine.ErrNotAllowed
+		return fmt.Errorf("crowbar: node %s: %w", n.Name, &told)
+	}
+	return err
 }
 
 // Await returns the node once it rests in a later visit than the given one, or as it is when

@@ -149,6 +149,38 @@ func TestTheWholeWay(t *testing.T) {
 	})
 }
 
+// A queued job does not change, but what it waits for does.
+func TestWatchedJobSaysWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, ctx := apitest.New(t), t.Context()
+		c := s.Client()
+		name, _ := s.Discover(1)
+		_, err := c.CreateProposal(ctx, client.NewProposal{Barclamp: "rack"})
+		require.NoError(t, err)
+		done, err := c.Commit(ctx, rack, 0)
+		require.NoError(t, err)
+		var waiting []string
+		enough := errors.New("enough")
+		start := time.Now()
+		_, err = c.WatchJob(ctx, done.Job.ID, func(j *client.Job) error {
+			waiting = append(waiting, j.Waiting)
+			if len(waiting) == 2 {
+				return enough
+			}
+			time.AfterFunc(time.Minute, func() {
+				if _, err := c.Allocate(ctx, name, client.AllocateOptions{AllowDestroy: true}); err != nil {
+					t.Error(err)
+				}
+			})
+			return nil
+		})
+		require.ErrorIs(t, err, enough)
+		require.Contains(t, waiting[0], "is in discovered and not allocated")
+		require.Contains(t, waiting[1], "is in hardware-installed")
+		require.LessOrEqual(t, time.Since(start), time.Minute+2*time.Second)
+	})
+}
+
 func TestOrdersAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, ctx := apitest.New(t), t.Context()

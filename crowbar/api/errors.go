@@ -52,7 +52,7 @@ func classify(r *http.Request, err error) verdict {
 		return verdict{http.StatusNotFound, client.CodeNotFound}
 	case is(crowbar.ErrConflict, proposal.ErrConflict, barclamp.ErrPlanChanged, statemachine.ErrStale):
 		return verdict{http.StatusConflict, client.CodeConflict}
-	case is(crowbar.ErrRefused, crowbar.ErrNoPlan, statemachine.ErrNotAllowed, statemachine.ErrGuard, statemachine.ErrUnknownEvent):
+	case is(crowbar.ErrRefused, crowbar.ErrNoPlan, statemachine.ErrNotAllowed, statemachine.ErrGuard):
 		return verdict{http.StatusForbidden, client.CodeRefused}
 	case is(errRequest, crowbar.ErrInvalid, crowbar.ErrLimit, proposal.ErrInvalid, proposal.ErrPath,
 		proposal.ErrOtherBarclamp):

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +31,29 @@ func (a *api) job(w http.ResponseWriter, r *http.Request) error {
 		return ok(w, a.fullJob(j))
 	}
 	return a.stream(w, r, func(ctx context.Context, send func(id string, value any) error) error {
-		return a.Engine.WatchJob(ctx, j.ID, func(j *crowbar.Job) error { return send("", a.fullJob(j)) })
+		var last client.Job
+		tell := func(j *crowbar.Job) error {
+			now := a.fullJob(j)
+			if reflect.DeepEqual(now, last) {
+				return nil
+			}
+			last = now
+			return send("", now)
+		}
+		for {
+			// What a queued job waits for changes without the job.
+			look, cancel := context.WithTimeout(ctx, waitingInterval)
+			err := a.Engine.WatchJob(look, j.ID, tell)
+			cancel()
+			if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+		}
 	})
 }
+
+// waitingInterval is how often the stream of a queued job looks at what the job waits for.
+const waitingInterval = 2 * time.Second
 
 // maxEvents is how many events one answer that is no stream has at most.
 const maxEvents = 1000

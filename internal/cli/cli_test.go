@@ -129,7 +129,7 @@ func TestNodes(t *testing.T) {
 	require.Contains(t, why, "move it on: crowbar node allocate "+name+"\n")
 
 	s.fails(1, "list them: crowbar node list", "node", "show", "nobody")
-	s.fails(3, "(allowed: ", "node", "transition", name, "ready")
+	s.fails(3, `"ready" is not allowed in state "discovered" for operator (allowed: allocate,`, "node", "transition", name, "ready")
 	s.fails(1, `no state is called "nowhere"`, "node", "transition", name, "nowhere")
 	require.Equal(t, name+" is in discovered\n", s.ok("node", "transition", name, "discovered"))
 

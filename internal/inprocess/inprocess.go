@@ -56,13 +56,10 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := &answer{ReadCloser: body, interrupted: func() error { return context.Cause(r.Context()) }, cancel: cancel, ended: ended}
 	select {
 	case <-w.started:
-	case <-ctx.Done():
-		// The handler's own end cancels too, after it has started the answer.
-		select {
-		case <-w.started:
-		default:
-			return nil, errors.Join(context.Cause(r.Context()), answer.Close())
-		}
+	case <-ctx.Done(): // of the request, or the handler has started and ended
+	}
+	if cause := context.Cause(r.Context()); cause != nil { // even if a handler that gave up left an answer
+		return nil, errors.Join(cause, answer.Close())
 	}
 	if w.failed != nil {
 		return nil, errors.Join(w.failed, answer.Close())
