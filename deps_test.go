@@ -41,6 +41,7 @@ var level = map[string]int{
 	"crowbar/sim":            4,
 	"crowbar/api":            4,
 	"crowbar/client":         4,
+	"crowbar/server":         4,
 	"internal":               4, // the commands' wiring; internal/clock is below everything
 	"internal/clock":         0,
 	"internal/inprocess":     0,

@@ -21,6 +21,7 @@
 //   - crowbar: the engine: nodes, proposals, jobs, events over a Store
 //   - crowbar/boltstore, crowbar/api, crowbar/client, crowbar/sim: store, HTTP API, its client,
 //     and a simulated site
+//   - crowbar/server: all of it put together, to embed a whole server
 //   - cmd/crowbar and cmd/crowbar-server: the reference binaries
 //
 // docs/architecture.md follows one node and one proposal through the code.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -37,7 +36,25 @@ type process struct {
 	t       *testing.T
 	cmd     *exec.Cmd
 	drained sync.WaitGroup // its standard output is read to the end
-	stderr  bytes.Buffer
+	stderr  buffer
+}
+
+// A buffer is written by the process while a test reads it.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 func start(t *testing.T, args ...string) *process {

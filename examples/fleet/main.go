@@ -9,7 +9,7 @@ import (
 	"log"
 	"os"
 
-	"github.com/crowbarkit/crowbarkit/internal/server"
+	"github.com/crowbarkit/crowbarkit/crowbar/server"
 )
 
 func main() {

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/crowbarkit/crowbarkit/crowbar/server"
 	"github.com/crowbarkit/crowbarkit/internal/demo"
-	"github.com/crowbarkit/crowbarkit/internal/server"
 )
 
 func (a *app) demoCommand() *cobra.Command {

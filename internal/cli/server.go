@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/crowbarkit/crowbarkit/internal/server"
+	"github.com/crowbarkit/crowbarkit/crowbar/server"
 )
 
 // Server runs the command crowbar-server and returns its exit status.

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
-	"github.com/crowbarkit/crowbarkit/internal/server"
+	"github.com/crowbarkit/crowbarkit/crowbar/server"
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 

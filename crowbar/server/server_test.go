@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
-	"github.com/crowbarkit/crowbarkit/internal/server"
+	"github.com/crowbarkit/crowbarkit/crowbar/server"
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 

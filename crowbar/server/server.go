@@ -1,5 +1,6 @@
 // Package server puts a crowbar-server together: store, barclamps, engine, API, and a
-// simulated site if asked for. crowbar-server and crowbar demo are thin covers of it.
+// simulated site if asked for. crowbar-server and crowbar demo are thin covers of it, and an
+// installer of your own embeds it the same way, with its own barclamps beside the built-in ones.
 //
 //	s, err := server.Open(ctx, server.Config{DataDir: dir, Simulation: &server.Simulation{}})
 //	fmt.Println(s.URL())
@@ -30,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/provisioner"
 	"github.com/crowbarkit/crowbarkit/crowbar"
@@ -50,10 +52,11 @@ type Config struct {
 	Listen  string // address and port, default DefaultListen; port 0 takes a free one
 	// Simulation is the site; nil: real machines.
 	Simulation *Simulation
-	// Without names barclamps to leave out.
-	Without []string
-	Version string
-	Logger  *slog.Logger // nil is silent
+	// Without names built-in barclamps to leave out, Barclamps are those to register beside them.
+	Without   []string
+	Barclamps []barclamp.Barclamp
+	Version   string
+	Logger    *slog.Logger // nil is silent
 }
 
 // Simulation asks for a simulated site.
@@ -144,6 +147,11 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	if engine.Registry, err = catalog.New(parts); err != nil {
 		return err
+	}
+	for _, b := range s.config.Barclamps {
+		if err := engine.Registry.Add(b); err != nil {
+			return err
+		}
 	}
 	if s.engine, err = crowbar.New(ctx, engine); err != nil {
 		return fmt.Errorf("data directory %s: %w", s.config.DataDir, err)
