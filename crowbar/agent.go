@@ -37,6 +37,8 @@ func (e *Engine) NewTicket(ctx context.Context, mac net.HardwareAddr, state stri
 		return nil, fmt.Errorf("crowbar: make a token: %w", err)
 	}
 	t := &Ticket{Node: e.NodeName(mac), Token: base64.RawURLEncoding.EncodeToString(secret), Boot: 1}
+	e.ticketing.Lock() // two first tickets of one machine have no record in common
+	defer e.ticketing.Unlock()
 	for ctx.Err() == nil {
 		n, revision := e.nodes.get(RoleName(t.Node))
 		now := ""
@@ -47,10 +49,11 @@ func (e *Engine) NewTicket(ctx context.Context, mac net.HardwareAddr, state stri
 			return nil, fmt.Errorf("%w: node %s went to %s while it asked what to boot", ErrConflict, t.Node, now)
 		}
 		c := &change{conditions: []Condition{{Key: rolePrefix + RoleName(t.Node), Revision: revision}}}
-		for id, old := range e.ticketsOf(t.Node) {
-			_, revision := e.tokens.get(id)
-			drop(c, e.tokens, id, revision)
-			t.Boot = max(t.Boot, old.Boot+1)
+		if id, ok := e.ticketOf[t.Node]; ok {
+			if old, revision := e.tokens.get(id); revision != 0 {
+				drop(c, e.tokens, id, revision)
+				t.Boot = max(t.Boot, old.Boot+1)
+			}
 		}
 		if f, ok := e.Facts(t.Node); ok {
 			t.Boot = max(t.Boot, f.Boot+1)
@@ -60,19 +63,12 @@ func (e *Engine) NewTicket(ctx context.Context, mac net.HardwareAddr, state stri
 		if errors.Is(err, ErrConflict) {
 			continue // what was conflicted with is looked at again
 		}
+		if err == nil {
+			e.ticketOf[t.Node] = tokenID(t.Token)
+		}
 		return t, err
 	}
 	return nil, ctx.Err()
-}
-
-func (e *Engine) ticketsOf(node string) map[string]*Token {
-	found := map[string]*Token{}
-	e.tokens.each(func(id string, t *Token) {
-		if t.Node == node {
-			found[id] = t
-		}
-	})
-	return found
 }
 
 func tokenID(token string) string {
@@ -96,6 +92,8 @@ type Report struct {
 	Sequence int
 	// State is the state that the node asks to go to; empty if it only tells.
 	State string
+	// Reason says why, such as what failed on the way to problem.
+	Reason string
 	// Facts replace the node's facts; nil leaves them.
 	Facts *barclamp.Facts
 }
@@ -108,10 +106,8 @@ func (e *Engine) Report(ctx context.Context, name, token string, r Report) (*Nod
 	if err != nil {
 		return nil, err
 	}
-	if newer, err := e.keepFacts(ctx, t, r); err != nil {
+	if err := e.keepFacts(ctx, t, r); err != nil {
 		return nil, err
-	} else if !newer {
-		return e.Node(name)
 	}
 	if _, known := e.nodes.get(RoleName(name)); known == 0 {
 		if err := e.createNode(ctx, name); err != nil {
@@ -121,17 +117,30 @@ func (e *Engine) Report(ctx context.Context, name, token string, r Report) (*Nod
 	if r.State == "" {
 		return e.Node(name)
 	}
-	return e.Transition(ctx, name, r.State, actorNode)
+	// What a report asks is done once, and the node's record says so in the same write: a
+	// report that is repeated because its first answer was lost finishes what is left of it.
+	this := Heard{Boot: t.Boot, Sequence: r.Sequence}
+	return e.updateNode(ctx, name, func(n *Node, c *change) error {
+		if !n.Heard.before(this) {
+			return errNothing
+		}
+		n.Heard = this
+		err := e.fireTo(n, c, r.State, By{Actor: actorNode, Name: name, Reason: r.Reason})
+		if errors.Is(err, errNothing) {
+			return nil // it is there already; that it asked is kept
+		}
+		return err
+	})
 }
 
-// keepFacts writes the node's own record; false if the report is not newer than it.
-func (e *Engine) keepFacts(ctx context.Context, t *Token, r Report) (newer bool, err error) {
+// keepFacts writes the node's own record, unless the report is not newer than it.
+func (e *Engine) keepFacts(ctx context.Context, t *Token, r Report) error {
 	for ctx.Err() == nil {
 		f := &Facts{Node: t.Node, Boot: t.Boot, Sequence: r.Sequence, Reported: e.clock.Now().UTC()}
 		old, revision := e.facts.get(t.Node)
 		if revision != 0 {
-			if t.Boot < old.Boot || t.Boot == old.Boot && r.Sequence <= old.Sequence {
-				return false, nil
+			if !(Heard{old.Boot, old.Sequence}).before(Heard{t.Boot, r.Sequence}) {
+				return nil
 			}
 			f.Facts = old.Facts
 		}
@@ -141,10 +150,10 @@ func (e *Engine) keepFacts(ctx context.Context, t *Token, r Report) (newer bool,
 		c := &change{}
 		put(c, e.facts, t.Node, f, revision)
 		if err := e.node.commit(ctx, c); !errors.Is(err, ErrConflict) {
-			return true, err
+			return err
 		}
 	}
-	return false, ctx.Err()
+	return ctx.Err()
 }
 
 // AwaitOrders is Await for the node itself, with the token of its boot.

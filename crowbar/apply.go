@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/proposal"
@@ -14,168 +16,9 @@ import (
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
 
-// targets sorts the nodes of an apply job by what can be done with them now.
-type targets struct {
-	due    map[string][]string // node → roles that the jig can apply
-	coming map[string]string   // node → where it is on its way to rest
-	paused map[string]string   // node → why it has not set out
-	lost   map[string]string   // node → why it will not come
-	roles  map[string][]string // role → all of its nodes
-}
-
-func (t *targets) nodes() []string { return slices.Sorted(maps.Keys(t.due)) }
-
-// all lists the nodes that the job works on or waits for.
-func (t *targets) all() []string {
-	return slices.Concat(t.nodes(), slices.Sorted(maps.Keys(t.coming)), slices.Sorted(maps.Keys(t.paused)))
-}
-
-// short names the first role that has fewer nodes than it needs, if those that alive says no
-// to are left out; empty if none has. A role without any node is nobody's business here: a
-// commit checks that.
-func (t *targets) short(info barclamp.Info, j *Job, alive func(node string) bool) (role string, needs int) {
-	for _, role := range slices.Sorted(maps.Keys(t.roles)) {
-		needs := 1
-		if len(j.Only) == 0 { // else it is about some of the proposal's nodes
-			needs = max(1, info.Role(role).Constraint.Minimum)
-		}
-		left := 0
-		for _, node := range t.roles[role] {
-			if alive(node) {
-				left++
-			}
-		}
-		if left < needs {
-			return role, needs
-		}
-	}
-	return "", 0
-}
-
-// start says whether a job can begin: nobody is on the way any more, and the nodes that still
-// pause can be done without; whoever is allocated later is caught up with.
-func (t *targets) start(info barclamp.Info, j *Job) bool {
-	if len(t.coming) > 0 {
-		return false
-	}
-	if len(t.paused) == 0 {
-		return true
-	}
-	role, _ := t.short(info, j, func(node string) bool { return len(t.due[node]) > 0 })
-	return role == ""
-}
-
-// targets looks where the nodes of a job are.
-func (e *Engine) targets(j *Job) *targets {
-	t := &targets{due: map[string][]string{}, coming: map[string]string{}, paused: map[string]string{}, lost: map[string]string{}, roles: map[string][]string{}}
-	config, revision := e.configs.get(configRole(j.Proposal))
-	if revision == 0 {
-		return t
-	}
-	deployment := config.Document.Deployment()
-	for _, role := range config.Document.Roles() {
-		states := deployment.ElementStates[role]
-		if !e.appliedAtRest(states) {
-			continue
-		}
-		for _, node := range deployment.Elements[role] {
-			if len(j.Only) > 0 && !slices.Contains(j.Only, node) {
-				continue
-			}
-			t.roles[role] = append(t.roles[role], node)
-			switch where, why := e.disposition(j, node, states); where {
-			case due:
-				t.due[node] = append(t.due[node], role)
-			case coming:
-				t.coming[node] = why
-			case paused:
-				t.paused[node] = why
-			case lost:
-				t.lost[node] = why
-			}
-		}
-	}
-	return t
-}
-
-// appliedAtRest says whether the jig applies a role. element_states names the states in which
-// a role is active (Crowbar); a role that is active only while the node is worked on, such as
-// raid-configure, is the business of its barclamp's hooks. No list means every state.
-func (e *Engine) appliedAtRest(states []string) bool {
-	if len(states) == 0 || slices.Contains(states, "all") {
-		return true
-	}
-	return slices.ContainsFunc(states, func(name string) bool {
-		s, known := e.lifecycle.Machine().State(name)
-		return known && (s.Kind == statemachine.Rest || s.Kind == statemachine.Pause)
-	})
-}
-
-type disposition int
-
-const (
-	due disposition = iota
-	coming
-	paused
-	lost
-)
-
-// disposition says whether a role that is active in the given states can be applied to a node
-// now, later, or not at all.
-func (e *Engine) disposition(j *Job, node string, states []string) (disposition, string) {
-	n, revision := e.nodes.get(RoleName(node))
-	if revision == 0 || n.Name != node {
-		return lost, "no such node"
-	}
-	at := n.Lifecycle
-	kind := statemachine.Kind("")
-	if s, known := e.lifecycle.Machine().State(at.State); known {
-		kind = s.Kind
-	}
-	active := len(states) == 0 || slices.Contains(states, "all") || slices.Contains(states, at.State)
-	switch {
-	case at.Phase == statemachine.PhaseFailed:
-		return lost, fmt.Sprintf("failed in %s: %s", at.State, at.Reason)
-	case at.State == lifecycle.Applying && n.Job == j.ID:
-		return due, "" // a crash: the job goes on with it
-	case active && at.Phase == statemachine.PhaseSettled && (kind == statemachine.Rest || kind == statemachine.Pause):
-		return due, ""
-	case kind == statemachine.Pause || at.State == lifecycle.Discovering:
-		return paused, fmt.Sprintf("is in %s and not allocated", at.State)
-	case kind == statemachine.End || kind == statemachine.Rest && at.State != lifecycle.Ready:
-		reason := "is in " + at.State
-		if at.Reason != "" {
-			reason += ": " + at.Reason
-		}
-		return lost, reason
-	}
-	return coming, "is in " + at.State
-}
-
-// Waiting says in one line what a queued job waits for; empty if it waits for nothing.
-func (e *Engine) Waiting(j *Job) string {
-	if j.Kind != JobApply || j.Status != JobQueued {
-		return ""
-	}
-	t := e.targets(j)
-	why := maps.Clone(t.coming)
-	if len(why) == 0 {
-		why = t.paused
-	}
-	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.start(e.config.Registry.For(config.Document).Info(), j) {
-		return "waits for its turn: an earlier job has its nodes"
-	}
-	nodes := slices.Sorted(maps.Keys(why))
-	text := fmt.Sprintf("waits for %d of %d nodes: %s %s", len(nodes), len(t.all())+len(t.lost), nodes[0], why[nodes[0]])
-	if len(nodes) > 1 {
-		text += fmt.Sprintf(", and %d more", len(nodes)-1)
-	}
-	return text
-}
-
 // apply runs an apply job from its first unfinished wave to its end.
 func (e *Engine) apply(ctx context.Context, id string, t *targets) error {
-	a := &application{engine: e, id: id, targets: t, failed: map[string]string{}}
+	a := &application{engine: e, id: id, targets: t, visits: map[string]int64{}, failed: map[string]string{}}
 	j, err := a.start(ctx)
 	if err != nil {
 		return err
@@ -193,8 +36,10 @@ type application struct {
 	id       string
 	targets  *targets
 	document *proposal.Document
+	order    [][]string // of roles, a wave each
 	info     barclamp.Info
-	failed   map[string]string // nodes left behind in this run
+	visits   map[string]int64  // where the nodes were when the job took them
+	failed   map[string]string // nodes left behind, and why
 }
 
 // start marks job and proposal as running and takes the nodes.
@@ -208,16 +53,18 @@ func (a *application) start(ctx context.Context) (*Job, error) {
 	if revision == 0 {
 		return nil, fmt.Errorf("%w: %s is not in force any more", ErrNotFound, present.Proposal)
 	}
-	a.document = config.Document
+	a.document, a.order = config.Document, config.deployment().ElementOrder
 	a.info = e.config.Registry.For(config.Document).Info()
-	maps.Copy(a.failed, present.Failures)
+	if present.Wave > 0 {
+		maps.Copy(a.failed, present.Failures)
+	}
 	maps.Copy(a.failed, a.targets.lost)
 	j, err := e.updateJob(ctx, a.id, func(j *Job, c *change) {
 		if j.Status == JobQueued {
 			j.Status, j.Started = JobRunning, e.clock.Now().UTC()
 			c.tell(actorEngine, "job.started", j.Proposal.String(), fmt.Sprintf("job %s: %s began on %d nodes", j.ID, j.Title, len(a.targets.due)))
 		}
-		j.Failures = a.failed
+		j.Failures = maps.Clone(a.failed)
 		if len(j.Only) == 0 {
 			status, revision := e.statuses.get(j.Proposal.String())
 			next := *status
@@ -230,20 +77,20 @@ func (a *application) start(ctx context.Context) (*Job, error) {
 	}
 	return j, a.each(ctx, func(n *Node, c *change) error {
 		if n.Lifecycle.State != lifecycle.Ready {
+			a.visits[n.Name] = n.Lifecycle.Visit
 			return errNothing // a role that is active in the pause leaves the node there
 		}
 		err := e.fire(n, c, statemachine.Event{Name: lifecycle.EventApply, Actor: actorEngine, Reason: present.Title})
 		n.Job = a.id
+		a.visits[n.Name] = n.Lifecycle.Visit
 		return err
 	})
 }
 
-var errNothing = errors.New("nothing to change")
-
 // each changes the records of the job's nodes.
 func (a *application) each(ctx context.Context, update nodeUpdate) error {
 	for _, name := range a.targets.nodes() {
-		if _, err := a.engine.updateNode(ctx, name, update); err != nil && !errors.Is(err, errNothing) {
+		if _, err := a.engine.updateNode(ctx, name, update); err != nil {
 			if ctx.Err() != nil || storeFailed(err) {
 				return err
 			}
@@ -258,7 +105,7 @@ func (a *application) waves(ctx context.Context, j *Job) error {
 	if err := a.checkMinimums(); err != nil {
 		return err
 	}
-	for i, roles := range a.document.Deployment().ElementOrder {
+	for i, roles := range a.order {
 		if i < j.Wave {
 			continue
 		}
@@ -313,7 +160,10 @@ func (a *application) wave(ctx context.Context, i int, roles []string) error {
 			step.Status, step.Detail = StepFailed, applyErr.Error()
 		}
 		j.putStep(step)
-		j.Wave, j.Failures = i+1, a.failed
+		j.Failures = maps.Clone(a.failed)
+		if applyErr == nil {
+			j.Wave = i + 1
+		}
 		c.tell(actorEngine, "job.wave", j.Proposal.String(), fmt.Sprintf("job %s: %s %s", j.ID, step.Title, step.Status))
 	})
 	return errors.Join(applyErr, err)
@@ -328,9 +178,36 @@ func (a *application) jig(ctx context.Context, run JigRun) (map[string]error, er
 		e.progress.show(Progress{Node: t.Node, Job: a.id, Title: "apply " + strings.Join(t.Roles, ", "), Fraction: -1})
 		defer e.progress.clear(t.Node)
 	}
-	return e.config.Jig.Apply(ctx, run, func(ev JigEvent) {
+	// The time of the state applying is the time of one wave: the engine does not hold the
+	// waves before against a node.
+	applying, _ := e.lifecycle.Machine().State(lifecycle.Applying)
+	bounded, cancel := e.within(ctx, time.Duration(applying.Deadline))
+	defer cancel()
+	failed, err := e.config.Jig.Apply(bounded, run, func(ev JigEvent) {
 		e.progress.show(Progress{Node: ev.Node, Job: a.id, Title: "apply " + ev.Role, Fraction: -1, Message: ev.Message})
 	})
+	if errors.Is(context.Cause(bounded), errOvertime) {
+		err = fmt.Errorf("wave %d took longer than %s", run.Wave, applying.Deadline)
+	}
+	return failed, err
+}
+
+// within bounds a context by the engine's clock; 0 is no bound. The caller must call cancel,
+// which waits for the watcher.
+func (e *Engine) within(ctx context.Context, limit time.Duration) (bounded context.Context, cancel func()) {
+	bounded, stop := context.WithCancelCause(ctx)
+	if limit <= 0 {
+		return bounded, func() { stop(nil) }
+	}
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-bounded.Done():
+		case <-e.clock.After(limit):
+			stop(errOvertime)
+		}
+	})
+	return bounded, func() { stop(nil); watcher.Wait() }
 }
 
 // checkMinimums says which roles have too few nodes left: a dead node is left behind as long
@@ -365,13 +242,21 @@ func (a *application) finish(ctx context.Context, j *Job, outcome error) error {
 	e := a.engine
 	now := e.clock.Now().UTC()
 	err := a.each(ctx, func(n *Node, c *change) error {
+		if n.Lifecycle.Visit != a.visits[n.Name] {
+			// It was rebooted, reset or allocated meanwhile. What the jig made of it may be gone;
+			// when it comes to rest again it is caught up with.
+			if a.failed[n.Name] == "" {
+				a.failed[n.Name] = "went to " + n.Lifecycle.State + " while the proposal was applied"
+			}
+			return errNothing
+		}
 		failure := a.failed[n.Name]
 		if failure == "" && outcome == nil {
 			for _, role := range a.targets.due[n.Name] {
 				n.applied(AppliedRole{Proposal: j.Proposal, Role: role, Revision: j.Revision, At: now})
 			}
 		}
-		if n.Lifecycle.State != lifecycle.Applying || n.Job != a.id {
+		if n.Lifecycle.State != lifecycle.Applying {
 			return nil
 		}
 		if failure != "" {
@@ -383,7 +268,7 @@ func (a *application) finish(ctx context.Context, j *Job, outcome error) error {
 		return err
 	}
 	_, err = e.updateJob(ctx, a.id, func(j *Job, c *change) {
-		j.Status, j.Finished, j.Failures = JobDone, e.clock.Now().UTC(), a.failed
+		j.Status, j.Finished, j.Failures = JobDone, e.clock.Now().UTC(), maps.Clone(a.failed)
 		next := ProposalStatus{Proposal: j.Proposal, Status: StatusApplied, Revision: j.Revision, Applied: j.Revision, Job: j.ID}
 		if outcome != nil {
 			j.Status, j.Reason = JobFailed, outcome.Error()
@@ -421,38 +306,46 @@ func (j *Job) putStep(s JobStep) {
 	j.Steps = append(j.Steps, s)
 }
 
-// catchUp queues a job for each node that has come to rest after its proposal was applied to
-// the others: it was dead, or was reset and installed again.
+// catchUp queues a job for each node that rests without a role of a proposal which was applied
+// to the others: it was dead, or was reset and installed again, or allocated later. Which nodes
+// those are is told by the records; arrivals only says where to look before the next sweep.
 func (e *Engine) catchUp(ctx context.Context) {
 	for _, name := range e.arrivals.take() {
 		n, revision := e.nodes.get(RoleName(name))
 		if revision == 0 {
 			continue
 		}
-		var seen []proposal.Key
-		for _, m := range e.members.of(name) {
-			if slices.Contains(seen, m.Proposal) {
-				continue
-			}
-			seen = append(seen, m.Proposal)
-			config, _ := e.configs.get(configRole(m.Proposal))
-			if e.Status(m.Proposal).Status != StatusApplied {
-				continue // its own job comes, or it failed and is to be committed again
-			}
-			missing := &Job{Proposal: m.Proposal, Only: []string{name}}
-			missing.Revision = config.Revision
-			if roles := e.targets(missing).due[name]; !n.lacks(config, roles) || e.catchingUp(m.Proposal, name) {
-				continue
-			}
-			missing.ID, missing.Kind, missing.Status, missing.Created = e.jobNumber.next(), JobApply, JobQueued, e.clock.Now().UTC()
-			missing.Title = fmt.Sprintf("apply %s revision %d to %s", m.Proposal, config.Revision, name)
+		for _, late := range e.late(n) {
+			job := &Job{ID: e.jobNumber.next(), Kind: JobApply, Status: JobQueued, Created: e.clock.Now().UTC(), Only: []string{name},
+				Proposal: late.Proposal, Revision: late.Revision, Title: fmt.Sprintf("apply %s revision %d to %s", late.Proposal, late.Revision, name)}
 			c := &change{}
-			put(c, e.jobs, missing.ID, missing, 0)
+			put(c, e.jobs, job.ID, job, 0)
+			c.tell(actorEngine, "job.queued", late.Proposal.String(), fmt.Sprintf("job %s: %s, which lacks it", job.ID, job.Title))
 			if err := e.engine.commit(ctx, c); err != nil && ctx.Err() == nil {
-				e.log.Error("late node not queued", "node", name, "proposal", m.Proposal, "error", err)
+				e.log.Error("late node not queued", "node", name, "proposal", late.Proposal, "error", err)
 			}
 		}
 	}
+}
+
+// late lists the applied proposals that a node in ready lacks a role of, unless a job for it
+// is on the way.
+func (e *Engine) late(n *Node) []*ConfigRole {
+	if n.Lifecycle.State != lifecycle.Ready || n.Lifecycle.Phase != statemachine.PhaseSettled {
+		return nil
+	}
+	var late []*ConfigRole
+	for _, m := range e.members.of(n.Name) {
+		config, revision := e.configs.get(configRole(m.Proposal))
+		if revision == 0 || slices.Contains(late, config) || e.Status(m.Proposal).Status != StatusApplied {
+			continue // its own job comes, or it failed and is to be committed again
+		}
+		due := e.targets(&Job{Proposal: m.Proposal, Only: []string{n.Name}}).due[n.Name]
+		if n.lacks(config, due) && !e.catchingUp(m.Proposal, n.Name) {
+			late = append(late, config)
+		}
+	}
+	return late
 }
 
 // catchingUp says whether a job for this node alone is queued or running already.
@@ -460,6 +353,11 @@ func (e *Engine) catchingUp(k proposal.Key, node string) bool {
 	return slices.ContainsFunc(e.jobs.list(), func(j *Job) bool {
 		return j.Active() && j.Proposal == k && slices.Contains(j.Only, node)
 	})
+}
+
+// has says whether the jig has applied a revision of a proposal to the node.
+func (n *Node) has(k proposal.Key, revision int) bool {
+	return slices.ContainsFunc(n.Applied, func(a AppliedRole) bool { return a.Proposal == k && a.Revision == revision })
 }
 
 // lacks says whether one of the roles has not been applied at the revision in force.

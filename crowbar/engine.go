@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
@@ -20,6 +21,8 @@ var (
 	ErrRefused   = errors.New("crowbar: refused")
 	ErrInvalid   = errors.New("crowbar: invalid")
 	ErrSimulated = errors.New("crowbar: simulated and real nodes do not mix")
+	// ErrPaused: nothing is destroyed until the engine is resumed; ask again then.
+	ErrPaused = errors.New("crowbar: engine paused")
 )
 
 // Clock tells the time to the engine. The demo's runs faster than the world's.
@@ -43,7 +46,8 @@ type Config struct {
 	Simulated bool
 	// DestructiveSteps is how many steps may be destroying data at one time; default 5.
 	DestructiveSteps int
-	// ConcurrentNodes is how many nodes are worked on at one time; default 64.
+	// ConcurrentNodes is how many nodes are worked on at one time, those that wait for their
+	// turn to destroy included; default 256.
 	ConcurrentNodes int
 	Clock           Clock        // nil is the system's
 	Logger          *slog.Logger // nil is silent
@@ -88,6 +92,12 @@ type Engine struct {
 	progress    progressBoard
 	arrivals    nameSet // nodes that have come to rest in ready
 	jobNumber   sequence
+
+	ticketing sync.Mutex
+	ticketOf  map[string]string // node → its one token
+
+	workingSince atomic.Int64 // Unix nanoseconds of the last start or resume
+	runs         atomic.Bool
 }
 
 // New opens an engine on its store: it reads all records and changes none but the settings of
@@ -108,11 +118,14 @@ func New(ctx context.Context, config Config) (*Engine, error) {
 	if config.Domain == "" {
 		config.Domain = "crowbar.internal"
 	}
+	if strings.Contains(config.Domain, configInfix) {
+		return nil, fmt.Errorf("%w: domain %q holds %q: roles of its nodes would be taken for those of proposals", ErrInvalid, config.Domain, configInfix)
+	}
 	if config.DestructiveSteps <= 0 {
 		config.DestructiveSteps = 5
 	}
 	if config.ConcurrentNodes <= 0 {
-		config.ConcurrentNodes = 64
+		config.ConcurrentNodes = 256
 	}
 	l := &ledger{store: config.Store, now: config.Clock.Now}
 	e := &Engine{
@@ -138,9 +151,16 @@ func New(ctx context.Context, config Config) (*Engine, error) {
 		destructive: make(chan struct{}, config.DestructiveSteps),
 	}
 	e.proposals = newProposalStore(e.operator)
+	l.reload = e.load
 	if err := e.load(ctx); err != nil {
 		return nil, err
 	}
+	e.ticketOf = map[string]string{}
+	e.tokens.each(func(id string, t *Token) { e.ticketOf[t.Node] = id })
+	if err := e.jobNumber.startAfter(e.jobs.list()); err != nil {
+		return nil, err
+	}
+	e.started = fmt.Sprintf("run-%d", l.head.Sequence)
 	return e, e.openSite(ctx)
 }
 
@@ -181,8 +201,7 @@ func (e *Engine) load(ctx context.Context) error {
 		}
 	}
 	e.members.rebuild(e.configs.list())
-	e.started = fmt.Sprintf("run-%d", e.ledger.head.Sequence)
-	return e.jobNumber.startAfter(e.jobs.list())
+	return nil
 }
 
 // openSite compares the store with what the engine was started for.
@@ -215,9 +234,17 @@ func (e *Engine) Paused() string {
 }
 
 // Run does the engine's work until ctx ends, and returns once all of it has stopped: hooks
-// of nodes that have come into a state, deadlines, jobs. A second Run at the same time would
-// do everything twice.
+// of nodes that have come into a state, deadlines, jobs. A second Run at the same time is
+// refused: it would do everything twice.
 func (e *Engine) Run(ctx context.Context) error {
+	if !e.runs.CompareAndSwap(false, true) {
+		return fmt.Errorf("%w: the engine runs already", ErrRefused)
+	}
+	defer e.runs.Store(false)
+	e.workingSince.Store(e.clock.Now().UnixNano())
+	if err := e.closeOrphans(ctx); err != nil {
+		return err
+	}
 	var group sync.WaitGroup
 	group.Go(func() { e.due.run(ctx, e.config.ConcurrentNodes, e.reconcile) })
 	group.Go(func() { e.runJobs(ctx) })
@@ -240,6 +267,9 @@ func (e *Engine) sweep() {
 	for _, n := range e.nodes.list() {
 		if e.needsWork(n, now) {
 			e.due.add(n.Name)
+		}
+		if n.Lifecycle.State == lifecycle.Ready {
+			e.arrivals.add(n.Name)
 		}
 	}
 }

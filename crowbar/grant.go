@@ -63,6 +63,11 @@ func (e *Engine) Plan(ctx context.Context, name string) (*NodePlan, error) {
 			plan.Destructions = append(plan.Destructions, p.Destructions...)
 		}
 	}
+	for i, d := range plan.Destructions {
+		if slices.ContainsFunc(plan.Destructions[:i], func(other barclamp.Destruction) bool { return other.Operation == d.Operation }) {
+			return nil, fmt.Errorf("%w for node %s: operation %s is planned twice", ErrNoPlan, n.Name, d.Operation)
+		}
+	}
 	plan.Hash, err = destructionHash(plan.Destructions)
 	return plan, err
 }
@@ -98,6 +103,9 @@ type AllocateOptions struct {
 // if the plan destroys data and the options permit none of it; ErrConflict if the plan is no
 // longer the one that was shown.
 func (e *Engine) Allocate(ctx context.Context, name, actor string, opts AllocateOptions) (*Node, error) {
+	if len(e.hooks(lifecycle.Installing)) == 0 {
+		return nil, fmt.Errorf("%w: no proposal in force installs nodes, so node %s would wait for ever; first: crowbar proposal create provisioner, crowbar proposal commit provisioner", ErrRefused, name)
+	}
 	plan, err := e.Plan(ctx, name)
 	if err != nil {
 		return nil, err
@@ -112,7 +120,7 @@ func (e *Engine) Allocate(ctx context.Context, name, actor string, opts Allocate
 		if n.Lifecycle.Phase != statemachine.PhaseSettled && n.Lifecycle.State == lifecycle.Discovered {
 			return fmt.Errorf("%w: node %s is still coming into %s; try again in a moment", ErrRefused, n.Name, n.Lifecycle.State)
 		}
-		n.Allocated = true
+		n.Allocated, n.Applied = true, nil
 		n.Epoch++
 		if opts.IntendedRole != "" {
 			n.IntendedRole = opts.IntendedRole
@@ -164,6 +172,9 @@ func (e *Engine) Grant(node string) (*Grant, bool) {
 // An attempt is who is about to destroy something under a grant.
 type attempt struct {
 	by string
+	// visit is the stay in the state that the work belongs to; 0 for a node, whose token says
+	// as much.
+	visit int64
 	// looked says that the caller looks at the machine before it acts, so that an earlier
 	// attempt which a crash cut off is known not to have been done: a destruction that took
 	// place shows, as a volume that is there or gone. A node that installs itself cannot look
@@ -175,13 +186,14 @@ type attempt struct {
 // leaves. Its rules keep destruction at most once:
 //
 //   - what nobody granted, or with other disks, is refused: the plan changed;
-//   - a node that is not on its way through a destructive state is in use: refused;
+//   - a node that is not on its way through a destructive state is in use: refused; so is
+//     work of a state that the node has left;
 //   - an operation that an earlier attempt spent is given again only to one that looked;
 //   - an operation that this very attempt spent is given again only to a node, which asks
 //     because it did not hear the answer and knows that it has done nothing yet. For the
 //     engine it is refused: it was done, or its answer was lost and nobody knows.
 func (e *Engine) spend(ctx context.Context, node string, d barclamp.Destruction, by attempt) error {
-	for {
+	for ctx.Err() == nil {
 		n, nodeRevision := e.nodes.get(RoleName(node))
 		if nodeRevision == 0 {
 			return fmt.Errorf("%w: no node is called %q", ErrNotFound, node)
@@ -190,8 +202,14 @@ func (e *Engine) spend(ctx context.Context, node string, d barclamp.Destruction,
 		if !known || !state.Destructive || !n.Allocated {
 			return fmt.Errorf("%w: node %s is in %s, where nothing may be destroyed", ErrRefused, node, n.Lifecycle.State)
 		}
+		if by.visit != 0 && by.visit != n.Lifecycle.Visit {
+			return fmt.Errorf("%w: node %s has left the state that this was to be done in", ErrRefused, node)
+		}
 		if why := e.Paused(); why != "" {
-			return fmt.Errorf("%w: the engine is paused (%s)", ErrRefused, why)
+			return fmt.Errorf("%w: %s", ErrPaused, why)
+		}
+		if len(d.Disks) == 0 || slices.Contains(d.Disks, "") {
+			return fmt.Errorf("%w: %q of node %s does not name the disks that lose data", barclamp.ErrPlanChanged, d.Operation, node)
 		}
 		grant, revision := e.grants.get(grantID(node, n.Epoch))
 		if revision == 0 {
@@ -225,4 +243,5 @@ func (e *Engine) spend(ctx context.Context, node string, d barclamp.Destruction,
 			return err
 		}
 	}
+	return ctx.Err()
 }

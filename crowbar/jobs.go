@@ -87,6 +87,23 @@ func (e *Engine) WatchJob(ctx context.Context, id string, tell func(*Job) error)
 	}
 }
 
+// closeOrphans ends the jobs of hooks whose node had left their state when the engine stopped.
+func (e *Engine) closeOrphans(ctx context.Context) error {
+	for _, j := range e.jobs.list() {
+		if j.Kind != JobTransition || !j.Active() {
+			continue
+		}
+		if n, revision := e.nodes.get(RoleName(j.Node)); revision != 0 && n.Job == j.ID {
+			continue
+		}
+		w := &hookRun{engine: e, node: j.Node, state: j.State, visit: j.Visit, job: j}
+		if err := w.finish(ctx, errLeft.Error()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // updateJob changes a job's record, which only the goroutine that runs the job does.
 func (e *Engine) updateJob(ctx context.Context, id string, update func(j *Job, c *change)) (*Job, error) {
 	present, revision := e.jobs.get(id)
@@ -125,7 +142,8 @@ func (e *Engine) runJobs(ctx context.Context) {
 				continue
 			}
 			config, revision := e.configs.get(configRole(j.Proposal))
-			if revision == 0 {
+			if revision == 0 || config.Revision != j.Revision {
+				e.replaced(ctx, j)
 				continue
 			}
 			t := e.targets(j)
@@ -147,6 +165,18 @@ func (e *Engine) runJobs(ctx context.Context) {
 				}
 			})
 		}
+	}
+}
+
+// replaced ends a job whose input is not in force any more.
+func (e *Engine) replaced(ctx context.Context, j *Job) {
+	_, err := e.updateJob(ctx, j.ID, func(j *Job, c *change) {
+		j.Status, j.Finished = JobReplaced, e.clock.Now().UTC()
+		j.Reason = fmt.Sprintf("revision %d of %s is not in force any more", j.Revision, j.Proposal)
+		c.tell(actorEngine, "job.finished", j.Proposal.String(), fmt.Sprintf("job %s: %s %s", j.ID, j.Title, j.Status))
+	})
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("job not ended", "job", j.ID, "error", err)
 	}
 }
 

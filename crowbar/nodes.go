@@ -48,8 +48,11 @@ func (e *Engine) NodeName(mac net.HardwareAddr) string {
 	return "d" + strings.ReplaceAll(mac.String(), ":", "-") + "." + e.config.Domain
 }
 
-// nodeUpdate changes a clone of a node's record and may add more to the change.
+// nodeUpdate changes a clone of a node's record and may add more to the change. errNothing says
+// that the record is right as it is.
 type nodeUpdate func(n *Node, c *change) error
+
+var errNothing = errors.New("nothing to change")
 
 // updateNode changes a node's record by compare-and-set: update sees the present record, and
 // again the newer one if somebody was faster.
@@ -60,7 +63,9 @@ func (e *Engine) updateNode(ctx context.Context, name string, update nodeUpdate)
 			return nil, fmt.Errorf("%w: no node is called %q", ErrNotFound, name)
 		}
 		n, c := present.clone(), &change{}
-		if err := update(n, c); err != nil {
+		if err := update(n, c); errors.Is(err, errNothing) {
+			return present, nil
+		} else if err != nil {
 			return nil, err
 		}
 		put(c, e.nodes, RoleName(name), n, revision)
@@ -134,8 +139,12 @@ func (e *Engine) fire(n *Node, c *change, ev statemachine.Event) error {
 	n.visit(after)
 	n.Job = ""
 	switch after.State {
-	case lifecycle.Discovering, lifecycle.Discovered: // at or before the pause: the next allocation begins anew
+	case lifecycle.Discovering: // its life begins anew, with what hooks give it from here on
+		n.Allocated, n.Skipped, n.Applied, n.Hooks, n.Data = false, nil, nil, nil, nil
+	case lifecycle.Discovered:
 		n.Allocated, n.Skipped, n.Applied = false, nil, nil
+	case lifecycle.Installing, lifecycle.Reinstall: // a new system has no roles
+		n.Applied = nil
 	}
 	message := fmt.Sprintf("%s went from %s to %s", n.Name, before.State, after.State)
 	if after.Reason != "" {
@@ -168,28 +177,42 @@ func (e *Engine) guard(n *Node) statemachine.Guard {
 	}
 }
 
+// By says who asks for something.
+type By struct {
+	Actor  string // of the lifecycle: operator, node, …
+	Name   string // who that is, for the events; default Actor
+	Reason string // why; it is shown with the node
+}
+
 // Transition asks for a node to go into a state, as Crowbar's transition call does: by name
-// of the state, on behalf of an actor of the lifecycle (operator, node). Asking for the
-// present state is harmless and changes nothing.
-func (e *Engine) Transition(ctx context.Context, name, state, actor string) (*Node, error) {
-	return e.updateNode(ctx, name, func(n *Node, c *change) error {
-		return e.fireTo(n, c, state, actor)
+// of the state. Asking for the present state is harmless and changes nothing. A way that the
+// lifecycle does not have, or not for this actor, is a *statemachine.TransitionError.
+func (e *Engine) Transition(ctx context.Context, name, state string, by By) (*Node, error) {
+	n, err := e.Node(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.updateNode(ctx, n.Name, func(n *Node, c *change) error {
+		return e.fireTo(n, c, state, by)
 	})
 }
 
-func (e *Engine) fireTo(n *Node, c *change, state, actor string) error {
+func (e *Engine) fireTo(n *Node, c *change, state string, by By) error {
 	if n.Lifecycle.State == state {
-		return nil
+		return errNothing
 	}
 	m := e.lifecycle.Machine()
 	if _, known := m.State(state); !known {
 		return fmt.Errorf("%w: no state is called %q; see docs/lifecycle.md", ErrInvalid, state)
 	}
-	event, ok := m.EventTo(n.Lifecycle.State, state, actor)
+	event, ok := m.EventTo(n.Lifecycle.State, state, by.Actor)
 	if !ok {
 		event = state // the machine says what is allowed instead
 	}
-	err := e.fire(n, c, statemachine.Event{Name: event, Actor: actor})
+	err := e.fire(n, c, statemachine.Event{Name: event, Actor: by.Actor, Reason: by.Reason})
+	if err == nil && by.Name != "" {
+		c.events[len(c.events)-1].Actor = by.Name
+	}
 	var refused *statemachine.TransitionError
 	if errors.Is(err, statemachine.ErrUnknownEvent) && errors.As(err, &refused) {
 		// The state is known; that no event has its name is nobody's business.
@@ -221,12 +244,72 @@ func (e *Engine) Await(ctx context.Context, name string, visit int64) (*Node, er
 
 // needsWork says whether reconcile has something to do for the node.
 func (e *Engine) needsWork(n *Node, now time.Time) bool {
-	return n.Lifecycle.Phase == statemachine.PhaseEntering || expired(n, now)
+	return n.Lifecycle.Phase == statemachine.PhaseEntering || e.expired(n, now) || e.ended(n)
 }
 
-func expired(n *Node, now time.Time) bool {
-	return !n.Lifecycle.Deadline.IsZero() && !now.Before(n.Lifecycle.Deadline)
+// ended says whether a node is at the end of its life.
+func (e *Engine) ended(n *Node) bool {
+	s, known := e.lifecycle.Machine().State(n.Lifecycle.State)
+	return known && s.Kind == statemachine.End && n.Lifecycle.Phase == statemachine.PhaseSettled
 }
+
+// forget removes a node that has been deleted, with everything that is kept about it: its
+// tickets, so that it cannot speak any more, its addresses and its grants. The events stay. A
+// machine that boots with its MAC later is a new one.
+func (e *Engine) forget(ctx context.Context, n *Node) error {
+	parts := &change{}
+	dropAll(parts, e.tokens, func(t *Token) bool { return t.Node == n.Name })
+	dropAll(parts, e.allocations, func(a *Allocation) bool { return a.Node == n.Name })
+	dropAll(parts, e.grants, func(g *Grant) bool { return g.Node == n.Name })
+	for _, c := range parts.split(MaxTxnOps / 2) { // a condition and an op each
+		if err := e.engine.commit(ctx, c); err != nil {
+			return err
+		}
+	}
+	if f, revision := e.facts.get(n.Name); revision != 0 {
+		c := &change{}
+		drop(c, e.facts, f.Node, revision)
+		if err := e.node.commit(ctx, c); err != nil {
+			return err
+		}
+	}
+	_, revision := e.nodes.get(RoleName(n.Name))
+	c := &change{}
+	drop(c, e.nodes, RoleName(n.Name), revision)
+	c.tell(actorEngine, "node.deleted", n.Name, fmt.Sprintf("%s was forgotten with its addresses and grants", n.Name))
+	c.after(e.wakeJobs)
+	return e.engine.commit(ctx, c)
+}
+
+// graceAfterStop is how long a node has after the engine was stopped or paused: while it was,
+// nobody could report, and an outage is not the nodes' fault.
+const graceAfterStop = 10 * time.Minute
+
+// deadline is when the time of a node's state is over, if its state has a deadline.
+func (e *Engine) deadline(n *Node) time.Time {
+	if grace := e.working().Add(graceAfterStop); n.Lifecycle.Deadline.Before(grace) && n.Lifecycle.Since.Before(e.working()) {
+		return grace
+	}
+	return n.Lifecycle.Deadline
+}
+
+// expired says whether the time of a node's state is over. While a job applies a proposal, its
+// waves have their own time.
+func (e *Engine) expired(n *Node, now time.Time) bool {
+	if n.Lifecycle.Deadline.IsZero() || n.Lifecycle.State == lifecycle.Applying && e.applying(n) {
+		return false
+	}
+	return !now.Before(e.deadline(n))
+}
+
+// applying says whether the job that took the node is still at work.
+func (e *Engine) applying(n *Node) bool {
+	j, revision := e.jobs.get(n.Job)
+	return revision != 0 && j.Kind == JobApply && j.Active()
+}
+
+// working is since when the engine has been at work without a stop or a pause.
+func (e *Engine) working() time.Time { return time.Unix(0, e.workingSince.Load()) }
 
 // reconcile does what is due for a node: the hooks of a state it has come into, or leaving a
 // state whose time is over. What fails here is tried again at the next sweep.
@@ -237,12 +320,15 @@ func (e *Engine) reconcile(ctx context.Context, name string) {
 	}
 	var err error
 	switch {
-	case expired(n, e.clock.Now()):
+	case e.expired(n, e.clock.Now()):
+		visit := n.Lifecycle.Visit
 		_, err = e.updateNode(ctx, name, func(n *Node, c *change) error {
-			return e.fire(n, c, statemachine.Event{Name: statemachine.Deadline, Visit: n.Lifecycle.Visit})
+			return e.fire(n, c, statemachine.Event{Name: statemachine.Deadline, Visit: visit})
 		})
 	case n.Lifecycle.Phase == statemachine.PhaseEntering:
 		err = e.runHooks(ctx, n)
+	case e.ended(n):
+		err = e.forget(ctx, n)
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, statemachine.ErrStale) {
 		e.log.Error("node not reconciled", "node", name, "error", err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/proposal"
@@ -147,6 +149,9 @@ func (e *Engine) Check(ctx context.Context, doc *proposal.Document) error {
 	if err := proposal.Validate(doc); err != nil {
 		return err
 	}
+	if err := e.checkStates(doc); err != nil {
+		return err
+	}
 	b := e.config.Registry.For(doc)
 	if err := barclamp.CheckPlacement(b.Info(), doc, e.Site()); err != nil {
 		return err
@@ -155,6 +160,33 @@ func (e *Engine) Check(ctx context.Context, doc *proposal.Document) error {
 		return v.Validate(ctx, e.Site(), doc)
 	}
 	return nil
+}
+
+// checkStates refuses a role with nodes whose element_states name no state of the lifecycle:
+// it would never be applied, and nobody would be told. Unknown names beside known ones are
+// those of other times (Crowbar had more) and harmless.
+func (e *Engine) checkStates(doc *proposal.Document) error {
+	deployment := doc.Deployment()
+	var problems []proposal.Problem
+	for _, role := range doc.Roles() {
+		states := deployment.ElementStates[role]
+		known := slices.ContainsFunc(states, func(name string) bool {
+			_, known := e.lifecycle.Machine().State(name)
+			return known || name == "all"
+		})
+		if len(states) > 0 && !known && len(deployment.Elements[role]) > 0 {
+			problems = append(problems, proposal.Problem{
+				Path:     "/deployment/" + barclamp.PointerToken(doc.Barclamp()) + "/element_states/" + barclamp.PointerToken(role),
+				Found:    strings.Join(states, ", "),
+				Expected: "a state of the lifecycle, such as ready, or all",
+				Hint:     "docs/lifecycle.md lists the states",
+			})
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return &proposal.ValidationError{Problems: problems}
 }
 
 // Commit puts a revision (0: the latest) in force and queues the job that applies it. It
@@ -204,7 +236,8 @@ func (e *Engine) supersede(c *change, status *ProposalStatus, by int) error {
 		return fmt.Errorf("%w: revision %d of %s is being applied (job %s); watch it: crowbar job watch %s", ErrConflict, job.Revision, job.Proposal, job.ID, job.ID)
 	}
 	old := job.clone()
-	old.Status, old.Reason, old.Finished = JobFailed, fmt.Sprintf("replaced by revision %d", by), e.clock.Now().UTC()
+	old.Status, old.Reason, old.Finished = JobReplaced, fmt.Sprintf("replaced by revision %d", by), e.clock.Now().UTC()
 	put(c, e.jobs, old.ID, old, revision)
+	c.tell(actorEngine, "job.finished", old.Proposal.String(), fmt.Sprintf("job %s: %s %s by revision %d", old.ID, old.Title, old.Status, by))
 	return nil
 }

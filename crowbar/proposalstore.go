@@ -32,6 +32,9 @@ func revisionKey(k proposal.Key, number int) string {
 }
 
 func (s *proposalStore) load(records []Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.latest)
 	for _, r := range records {
 		parts := strings.Split(strings.TrimPrefix(r.Key, proposalPrefix), "/")
 		if len(parts) != 3 {
@@ -52,9 +55,7 @@ func (s *proposalStore) Append(ctx context.Context, k proposal.Key, parent int, 
 	if err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if latest := s.latest[k]; latest != parent {
+	if latest := s.number(k); latest != parent {
 		return 0, fmt.Errorf("append to %s after revision %d: %w: the latest is %d", k, parent, proposal.ErrConflict, latest)
 	}
 	data, err := json.Marshal(r)
@@ -73,10 +74,16 @@ func (s *proposalStore) Append(ctx context.Context, k proposal.Key, parent int, 
 		message += ": " + r.Message
 	}
 	c.tell(r.Author, "proposal.saved", k.String(), message)
-	if err := s.operator.commit(ctx, c); err != nil {
+	c.committed = append(c.committed, func(int64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.latest[k] = r.Number
+	})
+	if err := s.operator.commit(ctx, c); errors.Is(err, ErrConflict) {
+		return 0, fmt.Errorf("append to %s after revision %d: %w: somebody was faster", k, parent, proposal.ErrConflict)
+	} else if err != nil {
 		return 0, err
 	}
-	s.latest[k] = r.Number
 	return r.Number, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
@@ -33,12 +34,24 @@ type Node struct {
 	Data map[string]json.RawMessage `json:"data,omitempty"`
 	// Applied lists what the jig has made of the node.
 	Applied []AppliedRole `json:"applied,omitempty"`
+	// Heard is the last report that asked for a state, handled in the write of its transition.
+	Heard Heard `json:"heard,omitzero"`
 	// Job is the work that the node waits for, if any.
 	Job string `json:"job,omitempty"`
 	// Skipped says what was left out in the present life of the node and why.
 	Skipped []Skip `json:"skipped,omitempty"`
 	// Visits is the path since discovery, oldest first; the last one has no end.
 	Visits []Visit `json:"visits,omitempty"`
+}
+
+// Heard identifies a report: reports of a boot are numbered, and so are the boots.
+type Heard struct {
+	Boot     int `json:"boot_epoch"`
+	Sequence int `json:"sequence"`
+}
+
+func (h Heard) before(other Heard) bool {
+	return h.Boot < other.Boot || h.Boot == other.Boot && h.Sequence < other.Sequence
 }
 
 // AppliedRole says that a role has been applied to a node, at which revision of its proposal.
@@ -101,6 +114,15 @@ type ConfigRole struct {
 	Proposal proposal.Key       `json:"proposal"`
 	Revision int                `json:"revision"`
 	Document *proposal.Document `json:"document"`
+
+	once   sync.Once
+	parsed proposal.Deployment
+}
+
+// deployment is the document's, read once: hooks and jobs ask for it all the time.
+func (c *ConfigRole) deployment() proposal.Deployment {
+	c.once.Do(func() { c.parsed = c.Document.Deployment() })
+	return c.parsed
 }
 
 // The life of a proposal.
@@ -131,6 +153,8 @@ const (
 	JobRunning = "running"
 	JobDone    = "done"
 	JobFailed  = "failed"
+	// JobReplaced ends a job that a newer commit made pointless.
+	JobReplaced = "replaced"
 )
 
 // Job is long work of the engine: journalled, resumed after a crash, shown while it runs.

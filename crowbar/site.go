@@ -18,7 +18,7 @@ type members struct {
 func (m *members) rebuild(configs []*ConfigRole) {
 	byNode := map[string][]barclamp.Membership{}
 	for _, c := range configs {
-		elements := c.Document.Deployment().Elements
+		elements := c.deployment().Elements
 		for _, role := range c.Document.Roles() {
 			for _, node := range elements[role] {
 				byNode[node] = append(byNode[node], barclamp.Membership{Proposal: c.Proposal, Role: role})

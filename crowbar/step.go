@@ -3,12 +3,14 @@ package crowbar
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
@@ -56,6 +58,7 @@ func (e *Engine) Progress(node string) (Progress, bool) {
 // stepContext is what a running step holds of the engine.
 type stepContext struct {
 	engine *Engine
+	work   *hookRun
 	node   string
 	key    proposal.Key
 	job    string
@@ -71,9 +74,9 @@ var (
 	_ barclamp.RoleData    = (*stepContext)(nil)
 )
 
-func newStepContext(e *Engine, node string, key proposal.Key, job string, step barclamp.Step) *stepContext {
-	n, _ := e.nodes.get(RoleName(node))
-	sc := &stepContext{engine: e, node: node, key: key, job: job, step: step, seen: e.view(n)}
+func newStepContext(w *hookRun, key proposal.Key, step barclamp.Step) *stepContext {
+	n, _ := w.engine.nodes.get(RoleName(w.node))
+	sc := &stepContext{engine: w.engine, work: w, node: w.node, key: key, job: w.job.ID, step: step, seen: w.engine.view(n)}
 	sc.Progress(-1, "")
 	return sc
 }
@@ -101,20 +104,53 @@ func (sc *stepContext) Progress(fraction float64, message string) {
 
 func (sc *stepContext) Data() barclamp.RoleData { return sc }
 
-// Authorize waits for a place among the destructive steps, which the step then keeps until it
-// ends, and spends the grant.
+// Authorize waits while the engine is paused and for a place among the destructive steps,
+// which the step then keeps until it ends, and spends the grant.
 func (sc *stepContext) Authorize(ctx context.Context, d barclamp.Destruction) error {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
-	if !sc.destructive {
+	for {
+		if err := sc.turn(ctx); err != nil {
+			return err
+		}
+		err := sc.engine.spend(ctx, sc.node, d, attempt{by: sc.engine.started, visit: sc.work.visit, looked: true})
+		if !errors.Is(err, ErrPaused) {
+			return err
+		}
+	}
+}
+
+// turn waits until the step may destroy.
+func (sc *stepContext) turn(ctx context.Context) error {
+	e := sc.engine
+	defer sc.work.waiting()()
+	for e.Paused() != "" {
+		_, _, resumed := e.settings.watch("")
+		if e.Paused() == "" {
+			break
+		}
+		sc.Progress(-1, "waits until the engine is resumed")
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case sc.engine.destructive <- struct{}{}:
-			sc.destructive = true
+		case <-resumed:
 		}
 	}
-	return sc.engine.spend(ctx, sc.node, d, attempt{by: sc.engine.started, looked: true})
+	if sc.destructive {
+		return nil
+	}
+	select {
+	case e.destructive <- struct{}{}:
+	default:
+		sc.Progress(-1, "waits for its turn: as many nodes as allowed are losing data at this moment")
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e.destructive <- struct{}{}:
+		}
+	}
+	sc.destructive = true
+	return nil
 }
 
 func (sc *stepContext) Get(into any) (bool, error) {
@@ -136,12 +172,17 @@ func (sc *stepContext) Put(ctx context.Context, data any) error {
 
 func (sc *stepContext) Join(ctx context.Context, roles ...string) error {
 	_, err := sc.engine.updateNode(ctx, sc.node, func(n *Node, c *change) error {
+		before := len(n.Hooks)
 		for _, role := range roles {
 			m := barclamp.Membership{Proposal: sc.key, Role: role, Hook: true}
 			if !slices.Contains(n.Hooks, m) {
 				n.Hooks = append(n.Hooks, m)
 			}
 		}
+		if len(n.Hooks) == before {
+			return errNothing
+		}
+		c.tell(sc.key.Barclamp, "node.joined", n.Name, fmt.Sprintf("%s joined %s of %s", n.Name, strings.Join(roles, ", "), sc.key))
 		return nil
 	})
 	return err

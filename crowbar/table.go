@@ -88,15 +88,29 @@ func (t *table[T]) remove(id string) {
 	}
 }
 
-// load fills the table from the store's records under its prefix.
+// load makes the table hold the store's records under its prefix and no others.
 func (t *table[T]) load(records []Record) error {
+	stored := map[string]bool{}
 	for _, r := range records {
 		id := strings.TrimPrefix(r.Key, t.prefix)
+		stored[id] = true
+		if _, revision := t.get(id); revision == r.Revision {
+			continue
+		}
 		var value T
 		if err := json.Unmarshal(r.Value, &value); err != nil {
 			return fmt.Errorf("crowbar: record %s: %w", r.Key, err)
 		}
 		t.set(id, value, r.Revision)
+	}
+	var gone []string
+	t.each(func(id string, _ T) {
+		if !stored[id] {
+			gone = append(gone, id)
+		}
+	})
+	for _, id := range gone {
+		t.remove(id)
 	}
 	return nil
 }
@@ -119,6 +133,17 @@ func drop[T any](c *change, t *table[T], id string, revision int64) {
 	c.conditions = append(c.conditions, Condition{Key: t.prefix + id, Revision: revision})
 	c.ops = append(c.ops, Op{Key: t.prefix + id})
 	c.committed = append(c.committed, func(int64) { t.remove(id) })
+}
+
+// dropAll adds the removal of all records that match to a change.
+func dropAll[T any](c *change, t *table[T], match func(T) bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for id, r := range t.rows {
+		if match(r.value) {
+			drop(c, t, id, r.revision)
+		}
+	}
 }
 
 // each calls f for every row, in no order; f must not use the table.

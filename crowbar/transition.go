@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/statemachine"
@@ -23,7 +25,7 @@ type hook struct {
 func (e *Engine) hooks(state string) []hook {
 	var hooks []hook
 	for _, c := range e.configs.list() {
-		config := c.Document.Deployment().Config
+		config := c.deployment().Config
 		if !config.Transitions || !slices.Contains(config.TransitionList, state) && !slices.Contains(config.TransitionList, "all") {
 			continue
 		}
@@ -47,15 +49,19 @@ func (e *Engine) runHooks(ctx context.Context, n *Node) error {
 	visit, state := n.Lifecycle.Visit, n.Lifecycle.State
 	w := &hookRun{engine: e, node: n.Name, state: state, visit: visit}
 	outcome := statemachine.Event{Name: statemachine.Settled, Visit: visit}
-	bounded, cancel := e.untilDeadline(ctx, n)
+	bounded, cancel := w.bound(ctx, n)
 	err := w.run(bounded)
+	overtime := errors.Is(context.Cause(bounded), errOvertime)
 	cancel()
 	if err != nil {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err() // stopping: the next run goes on
-		case bounded.Err() != nil && expired(n, e.clock.Now()):
+		case errors.Is(err, errLeft):
+			return w.finish(ctx, err.Error())
+		case overtime:
 			outcome.Name = statemachine.Deadline
+			outcome.Reason = fmt.Sprintf("%s took longer than %s", state, n.Lifecycle.Deadline.Sub(n.Lifecycle.Since))
 		case errors.Is(err, errRetry) || storeFailed(err):
 			return err // says nothing about the node: the next sweep tries again
 		case errors.Is(err, barclamp.ErrPlanChanged):
@@ -78,22 +84,79 @@ func (e *Engine) runHooks(ctx context.Context, n *Node) error {
 	return err
 }
 
-// untilDeadline ends the work of a state when the state's time is over. The caller must call
-// cancel, which waits for the watcher.
-func (e *Engine) untilDeadline(ctx context.Context, n *Node) (bounded context.Context, cancel func()) {
-	bounded, stop := context.WithCancel(ctx)
-	if n.Lifecycle.Deadline.IsZero() {
-		return bounded, stop
-	}
+// Why the work of a visit is cut off.
+var (
+	errOvertime = errors.New("the time of the state is over")
+	errLeft     = errors.New("the node has left the state")
+)
+
+// bound ends the work of a state when the state's time is over, or when the node has left the
+// state: what belongs to an earlier visit must not touch the machine any more. Time that the
+// work spends waiting for its turn does not count. The caller must call cancel, which waits
+// for the watcher.
+func (w *hookRun) bound(ctx context.Context, n *Node) (bounded context.Context, cancel func()) {
+	e := w.engine
+	bounded, stop := context.WithCancelCause(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
-		select {
-		case <-bounded.Done():
-		case <-e.clock.After(n.Lifecycle.Deadline.Sub(e.clock.Now())):
-			stop()
+		timer := e.expiry(n)
+		for {
+			present, revision, replaced := e.nodes.watch(RoleName(w.node))
+			if revision == 0 || present.Lifecycle.Visit != w.visit {
+				stop(errLeft)
+				return
+			}
+			select {
+			case <-bounded.Done():
+				return
+			case <-replaced:
+			case <-timer:
+				waited := w.waited()
+				if waited == 0 {
+					stop(errOvertime)
+					return
+				}
+				timer = e.clock.After(waited)
+			}
 		}
 	})
-	return bounded, func() { stop(); watcher.Wait() }
+	return bounded, func() { stop(nil); watcher.Wait() }
+}
+
+// expiry signals when the state's time is over; never for a state that has no deadline.
+func (e *Engine) expiry(n *Node) <-chan time.Time {
+	if n.Lifecycle.Deadline.IsZero() {
+		return nil
+	}
+	return e.clock.After(e.deadline(n).Sub(e.clock.Now()))
+}
+
+// waiting notes that the work waits for its turn, until the returned function is called.
+func (w *hookRun) waiting() (done func()) {
+	start := w.engine.clock.Now()
+	w.mu.Lock()
+	w.since = start
+	w.mu.Unlock()
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.queued += w.engine.clock.Now().Sub(start)
+		w.since = time.Time{}
+	}
+}
+
+// waited returns how long the work has waited since it was last asked.
+func (w *hookRun) waited() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.queued
+	w.queued = 0
+	if !w.since.IsZero() {
+		now := w.engine.clock.Now()
+		d += now.Sub(w.since)
+		w.since = now
+	}
+	return d
 }
 
 // errRetry marks what has nothing to do with the node: the engine's own store failed.
@@ -112,6 +175,10 @@ type hookRun struct {
 	state  string
 	visit  int64
 	job    *Job
+
+	mu     sync.Mutex
+	since  time.Time     // waiting for its turn since; zero: not waiting
+	queued time.Duration // waited before that
 }
 
 func (w *hookRun) run(ctx context.Context) error {
@@ -126,8 +193,8 @@ func (w *hookRun) run(ctx context.Context) error {
 			continue
 		}
 		n, revision := e.nodes.get(RoleName(w.node))
-		if revision == 0 {
-			return nil
+		if revision == 0 || n.Lifecycle.Visit != w.visit {
+			return errLeft
 		}
 		steps, err := h.acts.Transitioner.Transition(ctx, e.Site(), h.event(e.view(n), w.state))
 		if err != nil {
@@ -157,20 +224,35 @@ func (w *hookRun) step(ctx context.Context, h hook, s barclamp.Step) error {
 	if err := w.journal(ctx, record, Skip{}); err != nil {
 		return err
 	}
-	sc := newStepContext(w.engine, w.node, h.config.Proposal, w.job.ID, s)
-	err := s.Run(ctx, sc)
+	sc := newStepContext(w, h.config.Proposal, s)
+	err := runStep(ctx, s, sc)
 	sc.close()
-	if ctx.Err() != nil {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errLeft):
+		return cause
+	case ctx.Err() != nil && !errors.Is(cause, errOvertime):
 		return ctx.Err()
 	}
 	record.Status, record.Finished = StepDone, w.engine.clock.Now().UTC()
 	if err != nil {
 		record.Status, record.Detail = StepFailed, err.Error()
 	}
-	if journalErr := w.journal(ctx, record, Skip{}); journalErr != nil {
+	// An overtime step is journalled too: ctx is over, and the engine is not.
+	if journalErr := w.journal(context.WithoutCancel(ctx), record, Skip{}); journalErr != nil {
 		return journalErr
 	}
 	return err
+}
+
+// runStep runs a step; one that panics has failed, and the server goes on.
+func runStep(ctx context.Context, s barclamp.Step, sc *stepContext) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			sc.Log().Error("step panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return s.Run(ctx, sc)
 }
 
 func (w *hookRun) find(id string) int {
@@ -223,6 +305,11 @@ func (w *hookRun) finish(ctx context.Context, reason string) error {
 	job.Status, job.Finished = JobDone, w.engine.clock.Now().UTC()
 	if reason != "" {
 		job.Status, job.Reason = JobFailed, reason
+	}
+	for i, s := range job.Steps {
+		if s.Status == StepRunning {
+			job.Steps[i].Status, job.Steps[i].Detail, job.Steps[i].Finished = StepFailed, reason, job.Finished
+		}
 	}
 	return w.write(ctx, job)
 }

@@ -85,6 +85,7 @@ func (e *Engine) Resume(ctx context.Context, actor string) error {
 	if err := e.setPaused(ctx, actor, "engine.resumed", ""); err != nil {
 		return err
 	}
+	e.workingSince.Store(e.clock.Now().UnixNano())
 	e.sweep()
 	return nil
 }

@@ -99,6 +99,9 @@ func (e *Engine) sentence(n *Node, w statemachine.Explanation) (sentence, comman
 		rest = append(rest, "its time ends at "+w.Deadline.Format(time.RFC3339))
 	}
 	rest = append(rest, skips(n)...)
+	for _, config := range e.late(n) {
+		rest = append(rest, fmt.Sprintf("it lacks roles of %s, which will be applied to it", config.Proposal))
+	}
 	if m := e.hardwareMissing(n); m != "" {
 		rest = append(rest, m)
 	}

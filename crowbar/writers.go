@@ -1,10 +1,12 @@
 package crowbar
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,14 +79,28 @@ func (c *change) after(f func()) {
 	c.follows = append(c.follows, f)
 }
 
+// split cuts a change without events into parts of at most n records.
+func (c *change) split(n int) []*change {
+	var parts []*change
+	for from := 0; from < len(c.ops); from += n {
+		to := min(from+n, len(c.ops))
+		parts = append(parts, &change{conditions: c.conditions[from:to], ops: c.ops[from:to], committed: c.committed[from:to]})
+	}
+	return parts
+}
+
 // A ledger commits changes one after another, so that the events form a chain and the tables
 // see the changes in the order of the store.
 type ledger struct {
 	store Store
 	now   func() time.Time
 
-	mu   sync.Mutex
-	head Event
+	// reload reads everything anew; for when nobody can tell what the store holds.
+	reload func(ctx context.Context) error
+
+	mu    sync.Mutex
+	head  Event
+	doubt bool // a write had an unknown outcome that reading could not settle
 }
 
 // commit writes a change. ErrConflict: a record changed since it was read, nothing is written.
@@ -102,6 +118,12 @@ func (l *ledger) commit(ctx context.Context, c *change, owned ...string) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.doubt {
+		if err := l.reload(ctx); err != nil {
+			return fmt.Errorf("%w: the store cannot be read after a write of unknown outcome: %w", ErrNotDone, err)
+		}
+		l.doubt = false
+	}
 
 	head := l.head
 	conditions, ops := c.conditions, c.ops
@@ -133,22 +155,34 @@ func (l *ledger) commit(ctx context.Context, c *change, owned ...string) error {
 }
 
 // txn hides an unknown outcome where reading can settle it: every op is conditional on its
-// key, so if the last op's value is there, the transaction took place. The commit itself is
-// not cancelled: giving up on a write that is under way would only make its outcome unknown.
+// key, so if a value that it puts is there, the transaction took place. Where even reading
+// fails, what is in memory is in doubt and read anew before the next change. The commit itself
+// is not cancelled: giving up on a write under way would only make its outcome unknown.
 func (l *ledger) txn(ctx context.Context, conditions []Condition, ops []Op) (int64, error) {
 	ctx = context.WithoutCancel(ctx)
 	revision, err := l.store.Txn(ctx, conditions, ops)
-	if !errors.Is(err, ErrUnknownOutcome) || len(ops) == 0 {
+	switch {
+	case errors.Is(err, ErrConflict):
+		// Either a record changed since it was read, or an earlier write landed late.
+		_, late := l.store.Get(ctx, eventKey(l.head.Sequence+1))
+		l.doubt = late == nil
+		return 0, err
+	case !errors.Is(err, ErrUnknownOutcome):
 		return revision, err
 	}
-	last := ops[len(ops)-1]
-	found, readErr := l.store.Get(ctx, last.Key)
+	puts := slices.IndexFunc(ops, func(op Op) bool { return op.Value != nil })
+	if puts < 0 {
+		l.doubt = true
+		return 0, err
+	}
+	found, readErr := l.store.Get(ctx, ops[puts].Key)
 	switch {
-	case readErr == nil && string(found.Value) == string(last.Value):
+	case readErr == nil && bytes.Equal(found.Value, ops[puts].Value):
 		return found.Revision, nil
 	case readErr == nil || errors.Is(readErr, ErrNotFound):
 		return 0, fmt.Errorf("%w (found by reading after: %v)", ErrNotDone, err)
 	default:
+		l.doubt = true
 		return 0, err
 	}
 }
@@ -164,6 +198,7 @@ func hasAnyPrefix(s string, prefixes []string) bool {
 
 // load finds the last event.
 func (l *ledger) load(events []Record) error {
+	l.head = Event{}
 	if len(events) == 0 {
 		return nil
 	}

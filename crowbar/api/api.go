@@ -19,8 +19,8 @@
 //
 // New returns an error for a Config without engine. An answer that says no is
 // {"error":{"code","message","problems"}} under /api/v1/ and {"error":"message"} under
-// /crowbar/: 400 invalid, 401 unauthorized, 403 refused, 404 not_found, 405 and 413 invalid,
-// 409 conflict, 503 unavailable, and 500 internal, whose cause only the log has.
+// /crowbar/: 400 invalid, 401 unauthorized, 403 refused, 404 not_found or no_path, 405 and 413
+// invalid, 409 conflict or exists, 503 unavailable, and 500 internal, whose cause only the log has.
 //
 // # Concurrency
 //
@@ -30,6 +30,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path"
@@ -117,7 +118,7 @@ func (a *api) noRoute(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, errMethod)
 		return
 	}
-	a.fail(w, r, errNoRoute)
+	a.fail(w, r, fmt.Errorf("%w: %s; the API is under /api/v1/ and /crowbar/", errNoRoute, r.URL.Path))
 }
 
 // statusOnly is an http.ResponseWriter that drops the body.

@@ -161,7 +161,7 @@ func (a *api) oldTransition(w http.ResponseWriter, r *http.Request) error {
 	} else if err := decode(w, r, maxBody, &body); err != nil {
 		return err
 	}
-	n, err := a.operatorTransition(r.Context(), body.Name, body.State)
+	n, err := a.operatorTransition(r, body.Name, body.State)
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,13 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/proposal"
 	"github.com/crowbarkit/crowbarkit/statemachine"
 )
@@ -18,7 +17,8 @@ import (
 var (
 	errRequest       = errors.New("request")
 	errMethod        = errors.New("this path does not take that method")
-	errNoRoute       = errors.New("no such path; the API is under /api/v1/ and /crowbar/")
+	errNoRoute       = errors.New("no such path")
+	errExists        = errors.New("exists already")
 	errForeignOrigin = errors.New("requests from web pages of another origin are refused")
 )
 
@@ -48,7 +48,11 @@ func classify(r *http.Request, err error) verdict {
 		return verdict{http.StatusForbidden, client.CodeRefused}
 	case is(crowbar.ErrUnauthorized):
 		return verdict{http.StatusUnauthorized, client.CodeUnauthorized}
-	case is(crowbar.ErrNotFound, proposal.ErrNotFound, barclamp.ErrNoBarclamp, errNoRoute):
+	case is(errNoRoute):
+		return verdict{http.StatusNotFound, client.CodeNoPath}
+	case is(errExists):
+		return verdict{http.StatusConflict, client.CodeExists}
+	case is(crowbar.ErrNotFound, proposal.ErrNotFound, barclamp.ErrNoBarclamp):
 		return verdict{http.StatusNotFound, client.CodeNotFound}
 	case is(crowbar.ErrConflict, proposal.ErrConflict, barclamp.ErrPlanChanged, statemachine.ErrStale):
 		return verdict{http.StatusConflict, client.CodeConflict}
@@ -57,7 +61,7 @@ func classify(r *http.Request, err error) verdict {
 	case is(errRequest, crowbar.ErrInvalid, crowbar.ErrLimit, proposal.ErrInvalid, proposal.ErrPath,
 		proposal.ErrOtherBarclamp):
 		return verdict{http.StatusBadRequest, client.CodeInvalid}
-	case r.Context().Err() != nil, is(crowbar.ErrClosed):
+	case r.Context().Err() != nil, is(crowbar.ErrClosed, crowbar.ErrPaused):
 		return verdict{http.StatusServiceUnavailable, client.CodeUnavailable}
 	}
 	return verdict{http.StatusInternalServerError, client.CodeInternal}
@@ -89,19 +93,10 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // say gives an error's message and, apart from it, what is wrong with a document.
 func say(err error) (string, []proposal.Problem) {
-	message := err.Error()
-	var problems []proposal.Problem
 	var invalid *proposal.ValidationError
-	if errors.As(err, &invalid) {
-		problems = invalid.Problems
-		count := "1 problem"
-		if n := len(problems); n > 1 {
-			count = fmt.Sprintf("%d problems", n)
-		}
-		message = strings.Replace(message, invalid.Error(), count, 1)
+	if !errors.As(err, &invalid) {
+		return wording.Error(err), nil
 	}
-	return packageNames.ReplaceAllString(message, "$1"), problems
+	message := strings.Replace(err.Error(), invalid.Error(), wording.Count(len(invalid.Problems), "problem"), 1)
+	return wording.Error(errors.New(message)), invalid.Problems
 }
-
-// packageNames is what errors name their package by; people are told without.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:crowbar|statemachine|proposal|barclamp): )+`)

@@ -105,22 +105,18 @@ func (a *api) transition(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, maxBody, &body); err != nil {
 		return err
 	}
-	n, err := a.operatorTransition(r.Context(), r.PathValue("node"), body.State)
+	n, err := a.operatorTransition(r, r.PathValue("node"), body.State)
 	if err != nil {
 		return err
 	}
 	return ok(w, a.fullNode(n))
 }
 
-func (a *api) operatorTransition(ctx context.Context, name, state string) (*crowbar.Node, error) {
+func (a *api) operatorTransition(r *http.Request, name, state string) (*crowbar.Node, error) {
 	if state == "" {
 		return nil, fmt.Errorf("%w: no state given to go to", errRequest)
 	}
-	n, err := a.Engine.Node(name) // by alias too
-	if err != nil {
-		return nil, err
-	}
-	return a.Engine.Transition(ctx, n.Name, state, lifecycle.ActorOperator)
+	return a.Engine.Transition(r.Context(), name, state, crowbar.By{Actor: lifecycle.ActorOperator, Name: actor(r)})
 }
 
 // report, orders and authorize are for the node itself.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -74,10 +75,17 @@ func keyOf(r *http.Request) proposal.Key {
 // stored is a revision (0: the latest), or what to do when there is none.
 func (a *api) stored(ctx context.Context, k proposal.Key, number int) (*proposal.Revision, error) {
 	r, err := a.Engine.Proposals().Get(ctx, k, number)
-	if err != nil {
-		return nil, fmt.Errorf("%w; list them: crowbar proposal list", err)
+	if err == nil || !errors.Is(err, proposal.ErrNotFound) {
+		return r, err
 	}
-	return r, nil
+	latest, err := a.Engine.Proposals().Get(ctx, k, 0)
+	switch {
+	case errors.Is(err, proposal.ErrNotFound):
+		return nil, fmt.Errorf("%w: there is no proposal %s; list them: crowbar proposal list", crowbar.ErrNotFound, k)
+	case err != nil:
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %s has no revision %d; its newest is %d", crowbar.ErrNotFound, k, number, latest.Number)
 }
 
 func (a *api) proposal(w http.ResponseWriter, r *http.Request) error {
@@ -112,6 +120,9 @@ func (a *api) createProposal(w http.ResponseWriter, r *http.Request) error {
 		p.From = d
 	}
 	revision, explanations, err := a.Engine.CreateProposal(r.Context(), p)
+	if errors.Is(err, proposal.ErrConflict) { // a first revision conflicts with nothing else
+		return a.present(r.Context(), p.Key)
+	}
 	if err != nil {
 		return err
 	}
@@ -121,6 +132,20 @@ func (a *api) createProposal(w http.ResponseWriter, r *http.Request) error {
 	}
 	reply(w, http.StatusCreated, client.Created{Revision: &wire, Explanations: explanations})
 	return nil
+}
+
+// present says what keeps a proposal from being made.
+func (a *api) present(ctx context.Context, k proposal.Key) error {
+	if _, err := a.Engine.Proposals().Get(ctx, k, 0); err == nil {
+		return fmt.Errorf("%w: proposal %s; look at it: crowbar proposal show %s %s; a file becomes its next revision: crowbar proposal import FILE",
+			errExists, k, k.Barclamp, k.Name)
+	}
+	others, err := a.Engine.Proposals().Keys(ctx, k.Barclamp)
+	if err != nil || len(others) == 0 {
+		return fmt.Errorf("%w: proposal %s", errExists, k)
+	}
+	return fmt.Errorf("%w: barclamp %s allows one proposal, and that is %s; look at it: crowbar proposal show %s %s",
+		errExists, k.Barclamp, others[0], k.Barclamp, others[0].Name)
 }
 
 // importProposal stores the body as it is.
@@ -137,8 +162,9 @@ func (a *api) importProposal(w http.ResponseWriter, r *http.Request) error {
 	if given := r.URL.Query().Get("name"); given != "" {
 		k.Name = given
 	}
-	if k.Name == "" {
-		return fmt.Errorf("%w: the id %q does not tell the proposal's name; give --name", errRequest, d.ID())
+	if k.Name == "" { // its id is of another barclamp, or of none
+		return fmt.Errorf("%w: id and deployment disagree: the id is %q, the deployment is of barclamp %s; make the id bc-%s-NAME, or bc-template-%s for a template",
+			errRequest, d.ID(), k.Barclamp, k.Barclamp, k.Barclamp)
 	}
 	revision, err := a.Engine.ImportProposal(r.Context(), k, d, actor(r), r.URL.Query().Get("message"))
 	if err != nil {

@@ -19,6 +19,8 @@ type Report struct {
 	Sequence int `json:"sequence"`
 	// State is the state that the node asks to go to; empty if it only tells.
 	State string `json:"state,omitempty"`
+	// Reason says why, such as what failed on the way to problem.
+	Reason string `json:"reason,omitempty"`
 	// Facts replace the node's facts; nil leaves them.
 	Facts *barclamp.Facts `json:"facts,omitempty"`
 }

@@ -213,6 +213,9 @@ func (c *Client) refusal(response *http.Response) error {
 	if err != nil || answer.Error == nil || answer.Error.Code == "" {
 		return c.stranger(response, err)
 	}
+	if answer.Error.Code == CodeNoPath {
+		answer.Error.Message += fmt.Sprintf("; is %s the server's address? give --server or CROWBAR_SERVER", c.base.Redacted())
+	}
 	return &Error{
 		Status:   response.StatusCode,
 		Code:     answer.Error.Code,

@@ -11,8 +11,10 @@ import (
 var (
 	// ErrNotFound: there is no such node, barclamp, proposal, revision or job.
 	ErrNotFound = errors.New("client: not found")
-	// ErrConflict: somebody else was faster, or it exists. Look again, then decide anew.
+	// ErrConflict: somebody else was faster, or ErrExists. Look again, then decide anew.
 	ErrConflict = errors.New("client: conflict")
+	// ErrExists: what was to be made is there already. It is an ErrConflict, too.
+	ErrExists = errors.New("client: exists already")
 	// ErrRefused: a rule says no. Nothing was done.
 	ErrRefused = errors.New("client: refused")
 	// ErrInvalid: the request or the document in it is wrong; Error.Problems says where.
@@ -28,7 +30,9 @@ var (
 // The codes of the error body, and what each matches.
 const (
 	CodeNotFound     = "not_found"
+	CodeNoPath       = "no_path" // the API has no such path: the server's address may be wrong
 	CodeConflict     = "conflict"
+	CodeExists       = "exists"
 	CodeRefused      = "refused"
 	CodeInvalid      = "invalid"
 	CodeUnauthorized = "unauthorized"
@@ -59,10 +63,12 @@ func (e *Error) Error() string {
 // Is matches the sentinel of the code.
 func (e *Error) Is(target error) bool {
 	switch e.Code {
-	case CodeNotFound:
+	case CodeNotFound, CodeNoPath:
 		return target == ErrNotFound
 	case CodeConflict:
 		return target == ErrConflict
+	case CodeExists:
+		return target == ErrExists || target == ErrConflict
 	case CodeRefused:
 		return target == ErrRefused
 	case CodeInvalid:

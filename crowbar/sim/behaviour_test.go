@@ -152,7 +152,7 @@ func TestServerAway(t *testing.T) {
 func TestOrdersOfRunningSystem(t *testing.T) {
 	order := func(t *testing.T, w *world, m *sim.Machine, state string) {
 		t.Helper()
-		_, err := w.Transition(t.Context(), m.Node(), state, lifecycle.ActorOperator)
+		_, err := w.Transition(t.Context(), m.Node(), state, crowbar.By{Actor: lifecycle.ActorOperator})
 		require.NoError(t, err)
 	}
 	for name, c := range map[string]struct {
