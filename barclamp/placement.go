@@ -25,8 +25,7 @@ type Constraint struct {
 func CheckPlacement(info Info, d *proposal.Document, s Site) error {
 	c := placementCheck{elements: d.Deployment().Elements, base: "/deployment/" + PointerToken(info.Name) + "/elements"}
 	if !c.anyNode() {
-		c.add("", "no node in any role", "at least one node in one of the roles "+strings.Join(d.Roles(), ", "),
-			fmt.Sprintf("put nodes into roles, or let the barclamp propose: crowbar proposal create %s", info.Name))
+		c.add("", "no node in any role", expectedRoles(d.Roles()), placeByHand(info, d))
 	}
 	roles := d.Roles()
 	for _, r := range info.Roles {
@@ -41,6 +40,25 @@ func CheckPlacement(info Info, d *proposal.Document, s Site) error {
 		}
 	}
 	return c.problems.Err()
+}
+
+func expectedRoles(roles []string) string {
+	switch len(roles) {
+	case 0:
+		return "roles in element_order, and nodes in them"
+	case 1:
+		return "at least one node in the role " + roles[0]
+	}
+	return "at least one node in one of the roles " + strings.Join(roles, ", ")
+}
+
+// placeByHand is how nodes get into the roles of a proposal that exists.
+func placeByHand(info Info, d *proposal.Document) string {
+	hint := fmt.Sprintf("put nodes into roles and save it again: crowbar proposal show %s %s > f.json; crowbar proposal import f.json", info.Name, d.Name())
+	if info.AllowMultiple && info.Template != d { // a generic barclamp places none
+		hint += fmt.Sprintf("; or let the barclamp propose anew: crowbar proposal create %s OTHERNAME", info.Name)
+	}
+	return hint
 }
 
 type placementCheck struct {

@@ -110,7 +110,18 @@ type world struct {
 	store crowbar.Store
 	rack  *rack
 	jig   *ledgerJig
+	slow  time.Duration // what a wave takes
 	stop  func()
+}
+
+// Apply is the jig of the world: the ledger, after the time that it takes.
+func (w *world) Apply(ctx context.Context, run crowbar.JigRun, sink func(crowbar.JigEvent)) (map[string]error, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(w.slow):
+		return w.jig.Apply(ctx, run, sink)
+	}
 }
 
 func newWorld(t *testing.T, store crowbar.Store) *world {
@@ -122,7 +133,7 @@ func newWorld(t *testing.T, store crowbar.Store) *world {
 func (w *world) start() {
 	registry, err := barclamp.NewRegistry(w.rack)
 	require.NoError(w.t, err)
-	w.Engine, err = crowbar.New(w.t.Context(), crowbar.Config{Store: w.store, Registry: registry, Jig: w.jig})
+	w.Engine, err = crowbar.New(w.t.Context(), crowbar.Config{Store: w.store, Registry: registry, Jig: w})
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -47,7 +47,7 @@ func ExamplePlan_Text() {
 	// Output:
 	// COMPONENT  ACTION         TARGET         BEFORE  AFTER           REBOOT  REASON
 	// raid       create_volume  RAID.1/system  -       RAID1 on S0 S1  no      no RAID1 volume of 2 disks there
-	// 1 operations, 0 reboots, DESTROYS all data on S0, S1
+	// 1 operation, 0 reboots, DESTROYS all data on S0, S1
 }
 
 func ExampleParseProfile() {

@@ -22,12 +22,19 @@ func (p *Plan) Text() string {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op.Component, op.Action, op.Target, cell(op.Before), cell(op.After), reboot, op.Reason)
 	}
 	w.Flush()
-	fmt.Fprintf(&b, "%d operations, %d reboots", len(p.Operations), p.Reboots())
+	fmt.Fprintf(&b, "%s, %s", plural(len(p.Operations), "operation"), plural(p.Reboots(), "reboot"))
 	if disks := p.Destroys(); len(disks) > 0 {
 		fmt.Fprintf(&b, ", DESTROYS all data on %s", strings.Join(disks, ", "))
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func cell(v any) string {

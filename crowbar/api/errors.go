@@ -77,6 +77,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		body.Message = "the server failed; its log says why"
 	case client.CodeUnavailable:
 		body.Message = "the server is stopping; try again"
+		if errors.Is(err, crowbar.ErrPaused) {
+			body.Message = wording.Error(err)
+		}
 	default:
 		body.Message, body.Problems = say(err)
 	}

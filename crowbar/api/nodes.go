@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/statemachine"
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
 
@@ -54,6 +57,9 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := a.Engine.Resume(r.Context(), actor(r)); err != nil {
 		return err
+	}
+	if why := a.Engine.Paused(); why != "" {
+		return fmt.Errorf("%w: the engine stays paused: %s; start the server with --simulate to go on", crowbar.ErrRefused, why)
 	}
 	return ok(w, a.wireSite())
 }
@@ -116,7 +122,41 @@ func (a *api) operatorTransition(r *http.Request, name, state string) (*crowbar.
 	if state == "" {
 		return nil, fmt.Errorf("%w: no state given to go to", errRequest)
 	}
-	return a.Engine.Transition(r.Context(), name, state, crowbar.By{Actor: lifecycle.ActorOperator, Name: actor(r)})
+	n, err := a.Engine.Transition(r.Context(), name, state, crowbar.By{Actor: lifecycle.ActorOperator, Name: actor(r)})
+	var refused *statemachine.TransitionError
+	if errors.As(err, &refused) || errors.Is(err, crowbar.ErrInvalid) {
+		return nil, a.wayOut(name, state, err)
+	}
+	return n, err
+}
+
+// wayOut says where an operator can send a node that cannot go where he wanted.
+func (a *api) wayOut(name, state string, cause error) error {
+	x, err := a.Engine.Why(name)
+	if err != nil {
+		return cause
+	}
+	var ways []string
+	for _, next := range x.Next {
+		if next.To == state && next.Blocked != "" {
+			return fmt.Errorf("%w: %s cannot go from %s to %s: %s", crowbar.ErrRefused, x.Node, x.State, state, next.Blocked)
+		}
+		switch {
+		case !slices.Contains(next.Actors, lifecycle.ActorOperator):
+		case next.Event == lifecycle.EventAllocate:
+			ways = append(ways, next.To+" (by crowbar node allocate "+x.Node+")")
+		default:
+			ways = append(ways, next.To)
+		}
+	}
+	allowed := "an operator can send it nowhere from there; see what it waits for: crowbar node why " + x.Node
+	if len(ways) > 0 {
+		allowed = "an operator can send it to " + strings.Join(ways, ", ")
+	}
+	if errors.Is(cause, crowbar.ErrInvalid) {
+		return fmt.Errorf("%w: no state is called %q; %s is in %s, and %s", crowbar.ErrInvalid, state, x.Node, x.State, allowed)
+	}
+	return fmt.Errorf("%w: %s cannot go from %s to %s by an operator's word; %s", crowbar.ErrRefused, x.Node, x.State, state, allowed)
 }
 
 // report, orders and authorize are for the node itself.

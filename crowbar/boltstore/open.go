@@ -188,6 +188,12 @@ func checkFormat(tx *bolt.Tx) error {
 // openError names the path and what to do.
 func openError(path string, err error) error {
 	var problem *fs.PathError
+	if errors.As(err, &problem) { // which may name the path once more
+		err = fmt.Errorf("%s: %w", problem.Op, problem.Err)
+		if problem.Path != path {
+			err = problem
+		}
+	}
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("open %s: %w; stop it or give another --data-dir", path, ErrLocked)
@@ -197,7 +203,7 @@ func openError(path string, err error) error {
 		return fmt.Errorf("open %s: %w; restore a backup", path, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("open %s: %w; give this user the right to write there, or another --data-dir", path, err)
-	case errors.As(err, &problem) && !errors.Is(err, fs.ErrNotExist):
+	case problem != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("open %s: %w; give another --data-dir", path, err)
 	default:
 		return fmt.Errorf("open %s: %w", path, err)

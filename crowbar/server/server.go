@@ -28,6 +28,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -59,15 +60,18 @@ type Config struct {
 	Logger    *slog.Logger // nil is silent
 }
 
+// MaxMachines is how many machines a site may simulate.
+const MaxMachines = 10_000
+
 // Simulation asks for a simulated site.
 type Simulation struct {
-	Nodes int    // 0: those that the data directory holds, 8 in a new one
+	Nodes int    // at most MaxMachines; 0: those that the data directory holds, 8 in a new one
 	Seed  uint64 // 0: that of the data directory, 1 in a new one
 	// Speed is how many times as fast as the world's the time of nodes and engine runs; 1 or
 	// less is the world's.
 	Speed float64
-	// WithoutBMC says which machines, counted from 0, have no BMC; nil: all have one.
-	WithoutBMC func(i int) bool
+	// WithoutBMC lists the machines, counted from 0, that have no BMC.
+	WithoutBMC []int
 	// BMCs is where the BMCs listen, default a free port of 127.0.0.1.
 	BMCs string
 }
@@ -101,6 +105,9 @@ func Open(ctx context.Context, config Config) (s *Server, err error) {
 	if _, err := catalog.New(catalog.Config{Without: config.Without}); err != nil {
 		return nil, err
 	}
+	if err := config.Simulation.check(); err != nil {
+		return nil, err
+	}
 	s = &Server{config: config, log: config.Logger}
 	defer func() {
 		if err != nil {
@@ -109,6 +116,27 @@ func Open(ctx context.Context, config Config) (s *Server, err error) {
 		}
 	}()
 	return s, s.open(ctx)
+}
+
+func (s *Simulation) check() error {
+	switch {
+	case s == nil:
+		return nil
+	case s.Nodes < 0 || s.Nodes > MaxMachines:
+		return fmt.Errorf("%d simulated machines: expected 1 to %d", s.Nodes, MaxMachines)
+	case s.Nodes > 0:
+		return s.checkBMCs(s.Nodes)
+	}
+	return nil
+}
+
+func (s *Simulation) checkBMCs(machines int) error {
+	for _, i := range s.WithoutBMC {
+		if i < 0 || i >= machines {
+			return fmt.Errorf("machine %d without BMC: the machines are counted from 0 to %d", i, machines-1)
+		}
+	}
+	return nil
 }
 
 // open goes from what changes nothing to what does.
@@ -178,9 +206,9 @@ func listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("port of %s is taken, by another crowbar-server perhaps; stop it or give another address: --listen (%w)", address, err)
+		return nil, &failure{fmt.Sprintf("address %s is taken, by another crowbar-server perhaps; stop it, or give another address: --listen 127.0.0.1:0", address), err}
 	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s; give another address, such as --listen %s (%w)", address, DefaultListen, err)
+		return nil, &failure{fmt.Sprintf("cannot listen on %s (%v); give another address, such as --listen %s", address, innermost(err), DefaultListen), err}
 	}
 	return l, nil
 }
@@ -192,11 +220,11 @@ func (s *Server) openStore(ctx context.Context) error {
 	store, err := boltstore.Open(filepath.Join(dir, "crowbar.db"), &boltstore.Options{Logger: s.log})
 	switch {
 	case errors.Is(err, boltstore.ErrLocked):
-		return fmt.Errorf("data directory %s is in use by another crowbar-server; stop it or give another directory: --data-dir (%w)", dir, err)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("data directory %s cannot be written; give this user the right to, or another directory: --data-dir (%w)", dir, err)
-	case err != nil:
+		return &failure{fmt.Sprintf("data directory %s is in use by another crowbar-server; stop it, or give another one: --data-dir DIR", dir), err}
+	case errors.Is(err, boltstore.ErrDamaged), errors.Is(err, boltstore.ErrNewerFormat):
 		return fmt.Errorf("data directory %s: %w", dir, err)
+	case err != nil:
+		return &failure{fmt.Sprintf("data directory %s cannot be made or written (%v); give one that this user can write: --data-dir DIR", dir, innermost(err)), err}
 	}
 	s.store = store
 	settings, err := crowbar.ReadSettings(ctx, store)
@@ -206,24 +234,54 @@ func (s *Server) openStore(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("data directory %s: %w", dir, err)
 	case s.config.Simulation != nil && !settings.Simulated:
-		return fmt.Errorf("data directory %s is one for real nodes; start without --simulate or give another directory: --data-dir (%w)", dir, crowbar.ErrSimulated)
+		return &failure{fmt.Sprintf("data directory %s is one for real nodes; start without --simulate, or give another one: --data-dir DIR", dir), crowbar.ErrSimulated}
 	}
 	return nil
 }
 
+// A failure is a sentence for the operator that holds its cause for programs.
+type failure struct {
+	text  string
+	cause error
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.cause }
+
+// innermost is what the system said, without the paths and calls around it.
+func innermost(err error) error {
+	var system syscall.Errno
+	if errors.As(err, &system) {
+		return system
+	}
+	return err
+}
+
 func (s *Server) openSite(simulation *Simulation) error {
+	dir := filepath.Join(s.config.DataDir, "sim")
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && simulation.Nodes == 0 {
+		if err := simulation.checkBMCs(defaultMachines); err != nil { // before there are any
+			return err
+		}
+	}
 	site, err := sim.New(sim.Config{
 		Nodes:      simulation.Nodes,
 		Seed:       simulation.Seed,
-		Dir:        filepath.Join(s.config.DataDir, "sim"),
+		Dir:        dir,
 		URL:        s.URL(),
-		WithoutBMC: simulation.WithoutBMC,
+		WithoutBMC: func(i int) bool { return slices.Contains(simulation.WithoutBMC, i) },
 		Clock:      s.clock,
 		Logger:     s.log,
 	})
+	if err != nil {
+		return err
+	}
 	s.site = site
-	return err
+	return simulation.checkBMCs(site.Nodes())
 }
+
+// defaultMachines is how many machines a new site has that is not told.
+const defaultMachines = 8
 
 // configurator reaches BMCs: the simulated ones over loopback, by the same protocol as real ones.
 func (s *Server) configurator() (hardware.Configurator, error) {
@@ -275,15 +333,20 @@ func (s *Server) URL() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// Notice says what an operator must know at the start; empty if nothing.
-func (s *Server) Notice() string {
+// Notices say what an operator must know at the start.
+func (s *Server) Notices() []string {
+	var notices []string
 	if s.engine.Simulated() && s.config.Simulation == nil {
-		return fmt.Sprintf("data directory %s holds simulated nodes: the engine is paused and starts nothing; start with --simulate to go on", s.config.DataDir)
+		notices = append(notices, fmt.Sprintf("data directory %s holds simulated nodes: the engine is paused and starts nothing; start with --simulate to go on", s.config.DataDir))
+	} else if why := s.engine.Paused(); why != "" {
+		notices = append(notices, fmt.Sprintf("the engine is paused (%s); go on with: crowbar engine resume", why))
 	}
-	if why := s.engine.Paused(); why != "" {
-		return fmt.Sprintf("the engine is paused (%s); go on with: crowbar engine resume", why)
+	for _, name := range s.config.Without {
+		for _, k := range s.engine.Site().Proposals(name) {
+			notices = append(notices, fmt.Sprintf("proposal %s is in force, but --without leaves barclamp %s out: what it does in the states of a node is not done", k, name))
+		}
 	}
-	return ""
+	return notices
 }
 
 // Site is the simulated site, nil without one.

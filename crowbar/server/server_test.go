@@ -83,7 +83,7 @@ func until(t *testing.T, c *client.Client, n int, state string) {
 // A simulated site goes from power-on to ready, over sockets, with a restart on the way.
 func TestSimulatedSiteComesToReady(t *testing.T) {
 	dir := t.TempDir()
-	_, c, stop := running(t, dir, &server.Simulation{Nodes: 4, Speed: 300, WithoutBMC: func(i int) bool { return i == 0 }})
+	_, c, stop := running(t, dir, &server.Simulation{Nodes: 4, Speed: 300, WithoutBMC: []int{0}})
 	until(t, c, 4, "discovered")
 	ctx := t.Context()
 	barclamps, err := c.Barclamps(ctx)

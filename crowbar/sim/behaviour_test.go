@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/sim"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"

@@ -27,7 +27,7 @@ import (
 const template = `{"id":"bc-template-rack","description":"Racks","attributes":{"rack":{"size":42.0,"door":null,"note":"<ü>"}},"deployment":{"rack":{
 	"element_states":{"rack-top":["ready"],"rack-unit":["ready","applying"]},
 	"elements":{},"element_order":[["rack-top"],["rack-unit"]],
-	"config":{"environment":"rack-config-base","mode":"full","transitions":true,"transition_list":["hardware-installing"]}}}}`
+	"config":{"environment":"rack-config-base","mode":"full","transitions":true,"transition_list":["hardware-installing","installing"]}}}}`
 
 // A Rack is the barclamp: the first node is on top, the others are units.
 type Rack struct {
@@ -68,7 +68,7 @@ func (r *Rack) Propose(_ context.Context, s barclamp.Site) (*barclamp.Draft, err
 // Transition does nothing but spend the grant.
 func (r *Rack) Transition(_ context.Context, s barclamp.Site, e barclamp.Event) ([]barclamp.Step, error) {
 	p, err := r.Plan(context.Background(), s, e)
-	if err != nil {
+	if p == nil || err != nil {
 		return nil, err
 	}
 	return []barclamp.Step{{ID: "wipe", Title: "wipe", Run: func(ctx context.Context, sc barclamp.StepContext) error {
@@ -82,7 +82,10 @@ func (r *Rack) Transition(_ context.Context, s barclamp.Site, e barclamp.Event) 
 }
 
 // Plan wipes one disk.
-func (r *Rack) Plan(context.Context, barclamp.Site, barclamp.Event) (*barclamp.Plan, error) {
+func (r *Rack) Plan(_ context.Context, _ barclamp.Site, e barclamp.Event) (*barclamp.Plan, error) {
+	if e.State != lifecycle.HardwareInstalling {
+		return nil, nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.planErr != nil {

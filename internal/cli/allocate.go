@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +12,6 @@ import (
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
-
-// errDeclined: nobody said yes to the destruction of data.
-var errDeclined = errors.New("not allocated")
 
 type allocation struct {
 	*app
@@ -48,6 +44,10 @@ func (a *allocation) run(ctx context.Context, c *client.Client, args []string) e
 	var plans []*client.Plan
 	destroys := false
 	for _, name := range names {
+		if err := paused(ctx, c, name); err != nil {
+			failures = append(failures, err)
+			continue
+		}
 		p, err := c.Plan(ctx, name)
 		if err != nil {
 			failures = append(failures, err)
@@ -58,7 +58,8 @@ func (a *allocation) run(ctx context.Context, c *client.Client, args []string) e
 		destroys = destroys || len(p.Destructions) > 0
 	}
 	if destroys {
-		if err := a.confirm(); err != nil {
+		err := a.agree(a.yes || a.allowDestroy, "not allocated: it destroys data", "allow it with --yes", "destroy the data on these disks?")
+		if err != nil {
 			return err
 		}
 	}
@@ -80,6 +81,16 @@ func (a *allocation) run(ctx context.Context, c *client.Client, args []string) e
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// paused refuses a node that cannot be allocated before its plan is shown.
+func paused(ctx context.Context, c *client.Client, name string) error {
+	n, err := c.Node(ctx, name)
+	if err != nil || n.State == lifecycle.Discovered && n.Phase == "settled" {
+		return err
+	}
+	return refusal(fmt.Sprintf("%s cannot be allocated: it is in %s and does not pause in %s; see why: crowbar node why %s",
+		n.Name, stateOf(*n), lifecycle.Discovered, n.Name))
 }
 
 func (a *allocation) names(ctx context.Context, c *client.Client, args []string) ([]string, error) {
@@ -130,24 +141,4 @@ func (a *allocation) show(p *client.Plan) {
 	for _, d := range p.Destructions {
 		lines(w, "  DESTROYS DATA: %s (disks %s)", d.Description, strings.Join(d.Disks, ", "))
 	}
-}
-
-// confirm asks on a terminal; elsewhere a flag must have said yes.
-func (a *allocation) confirm() error {
-	if a.yes || a.allowDestroy {
-		return nil
-	}
-	if !a.IsTerminal(a.Stdin) || !a.IsTerminal(a.Stderr) {
-		return fmt.Errorf("%w: it destroys data; allow it with --yes", errDeclined)
-	}
-	fmt.Fprint(a.Stderr, "destroy the data on these disks? [y/N] ")
-	answer, err := bufio.NewReader(a.Stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	}
-	return fmt.Errorf("%w: you did not say yes", errDeclined)
 }

@@ -17,12 +17,14 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 )
 
 // Process is what a command has of the process it runs in. Nil streams are empty, or nothing
@@ -98,7 +100,12 @@ func (a *app) run(ctx context.Context, root *cobra.Command) int {
 	root.SetErr(a.Stderr)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
+		text := err.Error()
+		var number *strconv.NumError
+		if errors.As(err, &number) {
+			text = strings.Replace(text, number.Error(), numberExpected(number), 1)
+		}
+		return fmt.Errorf("%s; see %s --help", text, c.CommandPath())
 	})
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -115,7 +122,22 @@ func (a *app) explain(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	return err.Error()
+	return wording.Error(err)
+}
+
+// numberExpected says what a flag wants that was given something else.
+func numberExpected(err *strconv.NumError) string {
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return "that number is out of range"
+	case err.Func == "ParseFloat":
+		return "expected a number"
+	case err.Func == "ParseUint":
+		return "expected a whole number from 0"
+	case err.Func == "ParseBool":
+		return "expected true or false"
+	}
+	return "expected a whole number"
 }
 
 // errChanges is how proposal diff tells that there are some.
@@ -125,7 +147,7 @@ func exitStatus(err error) int {
 	switch {
 	case errors.Is(err, errChanges):
 		return exitChanges
-	case errors.Is(err, client.ErrRefused), errors.Is(err, errDeclined):
+	case errors.Is(err, client.ErrRefused):
 		return exitRefused
 	case errors.Is(err, client.ErrConflict):
 		return exitConflict

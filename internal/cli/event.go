@@ -29,6 +29,7 @@ func (a *app) eventCommand() *cobra.Command {
 		}),
 	}
 	watch.Flags().Int64Var(&watchAfter, "after", -1, "also those after this number; 0 is all (default only new ones)")
+	watch.Flags().Lookup("after").DefValue = "0" // keeps pflag from saying -1
 	return group("event", "look at what happened", list, watch)
 }
 

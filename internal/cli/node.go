@@ -10,19 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 )
 
 func (a *app) nodeCommand() *cobra.Command {
-	return group("node", "look at nodes and move them on",
-		&cobra.Command{Use: "list", Short: "list all nodes", Args: arguments(), RunE: a.ask(a.nodeList)},
-		&cobra.Command{Use: "show NODE", Short: "show a node", Args: arguments("NODE"), RunE: a.ask(a.nodeShow)},
-		&cobra.Command{Use: "why NODE", Short: "say why a node is where it is, and what moves it on", Args: arguments("NODE"), RunE: a.ask(a.nodeWhy)},
+	commands := []*cobra.Command{
+		{Use: "list", Short: "list all nodes", Args: arguments(), RunE: a.ask(a.nodeList)},
+		{Use: "show NODE", Short: "show a node", Args: arguments("NODE"), RunE: a.ask(a.nodeShow)},
+		{Use: "why NODE", Short: "say why a node is where it is, and what moves it on", Args: arguments("NODE"), RunE: a.ask(a.nodeWhy)},
 		a.allocateCommand(),
-		&cobra.Command{
-			Use: "transition NODE STATE", Short: "ask for a node to go into a state", Args: arguments("NODE", "STATE"),
-			RunE: a.ask(a.nodeTransition),
-		},
-	)
+	}
+	return group("node", "look at nodes and move them on", append(commands, a.transitionCommands()...)...)
 }
 
 func (a *app) nodeList(ctx context.Context, c *client.Client, _ []string) error {
@@ -35,11 +33,11 @@ func (a *app) nodeList(ctx context.Context, c *client.Client, _ []string) error 
 	}
 	t := newTable("NODE", "STATE", "FOR", "ADDRESS", "ROLES")
 	for _, n := range nodes {
-		name := n.Name
+		name := wording.Node(n.Name)
 		if n.Alias != "" {
 			name += " (" + n.Alias + ")"
 		}
-		t.add(nodeStyle(n), name, stateOf(n), orDash(stay(n)), orDash(address(n)), orDash(strings.Join(n.Roles, ",")))
+		t.add(nodeStyle(n), name, stateOf(n), orDash(stay(n)), orDash(address(n)), orDash(wording.Roles(n.Memberships, 0)))
 	}
 	return a.print(a.Stdout, t)
 }
@@ -106,7 +104,7 @@ func (a *app) nodeShow(ctx context.Context, c *client.Client, args []string) err
 	field("state", stateOf(*n))
 	field("reason", n.Reason)
 	field("for", stay(*n))
-	field("allocated", map[bool]string{true: fmt.Sprintf("yes, for the %d. time", n.Epoch), false: "no"}[n.Allocated])
+	field("allocated", map[bool]string{true: fmt.Sprintf("yes, for the %s time", wording.Ordinal(n.Epoch)), false: "no"}[n.Allocated])
 	field("intended role", n.IntendedRole)
 	field("roles", strings.Join(n.Roles, ", "))
 	for _, network := range slices.Sorted(maps.Keys(n.Addresses)) {
@@ -136,10 +134,10 @@ func facts(n client.Node, field func(name, value string)) {
 	field("serial", f.Serial)
 	field("firmware", f.Firmware)
 	if f.CPU.Cores > 0 {
-		field("CPU", strings.TrimPrefix(fmt.Sprintf("%s, %s in %s", f.CPU.Model, count(f.CPU.Cores, "core"), count(f.CPU.Sockets, "socket")), ", "))
+		field("CPU", strings.TrimPrefix(fmt.Sprintf("%s, %s in %s", f.CPU.Model, wording.Count(f.CPU.Cores, "core"), wording.Count(f.CPU.Sockets, "socket")), ", "))
 	}
 	if f.MemoryBytes > 0 {
-		field("memory", size(f.MemoryBytes))
+		field("memory", memory(f.MemoryBytes))
 	}
 	for _, d := range f.Disks {
 		field("disk", strings.TrimSpace(d.Name+" "+size(d.SizeBytes)+" "+d.Serial))
@@ -169,17 +167,5 @@ func (a *app) nodeWhy(ctx context.Context, c *client.Client, args []string) erro
 	if x.Command != "" {
 		lines(a.Stdout, "move it on: %s", x.Command)
 	}
-	return nil
-}
-
-func (a *app) nodeTransition(ctx context.Context, c *client.Client, args []string) error {
-	n, err := c.Transition(ctx, args[0], args[1])
-	if err != nil {
-		return err
-	}
-	if a.output == "json" {
-		return a.json(n)
-	}
-	lines(a.Stdout, "%s is in %s", n.Name, stateOf(*n))
 	return nil
 }

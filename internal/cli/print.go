@@ -122,17 +122,19 @@ func size(n int64) string {
 	return fmt.Sprintf("%.0f %cB", f, units[i])
 }
 
+// memory is counted in powers of two, as its modules are.
+func memory(n int64) string {
+	const gib = 1 << 30
+	if n < gib {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%.4g GiB", float64(n)/gib)
+}
+
 // orDash marks an empty cell.
 func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
 	return s
-}
-
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

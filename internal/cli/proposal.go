@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +30,11 @@ func (a *app) proposalCommand() *cobra.Command {
 		a.proposalCreateCommand(),
 		a.proposalImportCommand(),
 		&cobra.Command{
-			Use:   "diff BARCLAMP NAME [A [B]]",
+			Use:   "diff BARCLAMP [NAME [A [B]]]",
 			Short: "show what differs between revisions",
 			Long: "Without numbers the template is compared with the latest revision, with one number that\n" +
 				"revision with the latest. Exit status 2: there are changes.",
-			Args: arguments("BARCLAMP", "NAME", "[A]", "[B]"), RunE: a.ask(a.proposalDiff),
+			Args: arguments("BARCLAMP", "[NAME]", "[A]", "[B]"), RunE: a.ask(a.proposalDiff),
 		},
 		a.proposalCommitCommand(),
 	)
@@ -58,11 +61,16 @@ func (a *app) proposalList(ctx context.Context, c *client.Client, args []string)
 	if a.output == "json" {
 		return a.json(list)
 	}
-	t := newTable("BARCLAMP", "NAME", "REVISION", "STATUS", "APPLIED", "")
+	t := newTable("BARCLAMP", "NAME", "REVISION", "STATUS", "OF", "APPLIED", "")
 	for _, p := range list {
-		about := p.Status.Reason
-		if about == "" {
-			about = p.Status.Waiting
+		var notes []string
+		if p.Status.Revision > 0 && p.Latest > p.Status.Revision {
+			notes = append(notes, fmt.Sprintf("revision %d is not committed", p.Latest))
+		}
+		for _, note := range []string{p.Status.Reason, p.Status.Waiting} {
+			if note != "" {
+				notes = append(notes, note)
+			}
 		}
 		s := plain
 		switch p.Status.Status {
@@ -71,7 +79,8 @@ func (a *app) proposalList(ctx context.Context, c *client.Client, args []string)
 		case "failed":
 			s = red
 		}
-		t.add(s, p.Barclamp, p.Name, strconv.Itoa(p.Latest), p.Status.Status, revisionOrDash(p.Status.Applied), about)
+		t.add(s, p.Barclamp, p.Name, strconv.Itoa(p.Latest), p.Status.Status,
+			revisionOrDash(p.Status.Revision), revisionOrDash(p.Status.Applied), strings.Join(notes, "; "))
 	}
 	return a.print(a.Stdout, t)
 }
@@ -188,10 +197,18 @@ func (a *app) read(path string) ([]byte, error) {
 	source := a.Stdin
 	if path != "-" {
 		f, err := os.Open(path)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s: there is no such file; give the path of a proposal's JSON, or - for standard input", path)
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fmt.Errorf("%s cannot be read by this user; give it the right to, or pipe the document in and give -", path)
+		case err != nil:
 			return nil, err
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return nil, fmt.Errorf("%s is a directory; give one file in it", path)
+		}
 		source = f
 	}
 	raw, err := io.ReadAll(io.LimitReader(source, maxFile+1))
@@ -215,7 +232,7 @@ func (a *app) proposalDiff(ctx context.Context, c *client.Client, args []string)
 		}
 	}
 	var d *client.Diff
-	if len(args) == 2 {
+	if len(args) <= 2 {
 		d, err = c.DiffTemplate(ctx, k, 0)
 	} else {
 		d, err = c.Diff(ctx, k, from, to)
@@ -223,9 +240,12 @@ func (a *app) proposalDiff(ctx context.Context, c *client.Client, args []string)
 	if err != nil {
 		return err
 	}
-	if a.output == "json" {
+	switch {
+	case a.output == "json":
 		err = a.json(d)
-	} else {
+	case d.Empty():
+		lines(a.Stderr, "no changes")
+	default:
 		_, err = d.WriteTo(a.Stdout)
 	}
 	if err == nil && !d.Empty() {

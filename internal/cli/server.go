@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/server"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 )
 
 // Server runs the command crowbar-server and returns its exit status.
@@ -58,9 +58,7 @@ func (a *app) serverRoot() *cobra.Command {
 	f.Lookup("simulate").NoOptDefVal = stored
 	f.Float64Var(&simulation.Speed, "speed", 60, "how many times as fast as the world's a simulated site's time runs")
 	f.Uint64Var(&simulation.Seed, "seed", 0, "of the simulated machines; 0 is what the data directory has, 1 in a new one")
-	var withoutBMC []int
-	simulation.WithoutBMC = func(i int) bool { return slices.Contains(withoutBMC, i) }
-	f.IntSliceVar(&withoutBMC, "without-bmc", nil, "simulated machines, counted from 0, that have no BMC")
+	f.IntSliceVar(&simulation.WithoutBMC, "without-bmc", nil, "simulated machines, counted from 0, that have no BMC")
 	f.StringSliceVar(&config.Without, "without", nil, "barclamps to leave out, such as bios,raid,ipmi")
 	f.StringVar(&level, "log-level", "warn", "debug, info, warn or error")
 	// pflag takes "--simulate 8" for a flag without value and an argument.
@@ -86,8 +84,8 @@ func wanted(simulate string, s *server.Simulation) error {
 		return nil
 	}
 	n, err := strconv.Atoi(simulate)
-	if err != nil || n < 1 {
-		return fmt.Errorf("--simulate %s: expected a number of machines from 1", strings.TrimSpace(simulate))
+	if err != nil || n < 1 || n > server.MaxMachines {
+		return fmt.Errorf("--simulate %s: expected a number of machines from 1 to %d", strings.TrimSpace(simulate), server.MaxMachines)
 	}
 	s.Nodes = n
 	return nil
@@ -98,9 +96,13 @@ func (a *app) serve(ctx context.Context, config server.Config) error {
 	if err != nil {
 		return err
 	}
-	if notice := s.Notice(); notice != "" {
+	for _, notice := range s.Notices() {
 		lines(a.Stderr, "crowbar-server: %s", notice)
 	}
-	lines(a.Stdout, "crowbar-server: listening on %s (data in %s)", s.URL(), config.DataDir)
+	about := "data in " + config.DataDir
+	if config.Simulation != nil {
+		about += fmt.Sprintf("; %s, all times run %gx", wording.Count(s.Site().Nodes(), "simulated machine"), config.Simulation.Speed)
+	}
+	lines(a.Stdout, "crowbar-server: listening on %s (%s)", s.URL(), about)
 	return s.Serve(ctx)
 }

@@ -75,8 +75,7 @@ func Run(ctx context.Context, config Config) error {
 		DataDir: dir,
 		Listen:  config.Listen,
 		Simulation: &server.Simulation{
-			Nodes: config.Nodes, Seed: config.Seed, Speed: config.Speed,
-			WithoutBMC: func(i int) bool { return slices.Contains(config.WithoutBMC, i) },
+			Nodes: config.Nodes, Seed: config.Seed, Speed: config.Speed, WithoutBMC: config.WithoutBMC,
 		},
 		Without: config.Without,
 		Version: config.Version,
