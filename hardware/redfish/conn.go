@@ -54,7 +54,7 @@ type wire struct {
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), w.timeout)
 	r = r.Clone(ctx)
-	r.Header.Set("User-Agent", "crowbarkit")
+	r.Header.Set("User-Agent", strings.TrimSpace("crowbarkit "+r.UserAgent())) // before gofish's own
 	r.Header.Set("OData-Version", "4.0")
 	switch {
 	case w.token != "":

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -22,10 +25,10 @@ func (a *app) demoCommand() *cobra.Command {
 			"all through the API of a server of its own, which stays up afterwards to be looked at.",
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if config.Nodes < 1 {
-				return fmt.Errorf("--nodes %d: expected at least 1", config.Nodes)
+			if config.Nodes < 1 || config.Nodes > server.MaxMachines {
+				return fmt.Errorf("--nodes %d: expected 1 to %d", config.Nodes, server.MaxMachines)
 			}
-			if config.Speed <= 0 {
+			if !(config.Speed > 0) { // not NaN either
 				return fmt.Errorf("--speed %g: expected a number above 0", config.Speed)
 			}
 			config.Out, config.Live, config.JSON = a.Stdout, a.Stdout, a.output == "json"
@@ -33,6 +36,7 @@ func (a *app) demoCommand() *cobra.Command {
 				config.Live = a.Stderr // the object stands alone on standard output
 			}
 			config.Terminal, config.Width = a.terminal(config.Live)
+			config.Command = command(os.Executable())
 			if verbose {
 				config.Logger = slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 			}
@@ -50,6 +54,17 @@ func (a *app) demoCommand() *cobra.Command {
 	f.BoolVar(&config.Exit, "exit", false, "end after the run instead of staying up")
 	f.BoolVarP(&verbose, "verbose", "v", false, "log what the server and the machines do")
 	return c
+}
+
+// command is how this program is run again: go run leaves its executable in a directory of its
+// own and takes it away.
+func command(executable string, err error) string {
+	if err == nil && slices.ContainsFunc(strings.Split(filepath.ToSlash(executable), "/"), func(element string) bool {
+		return strings.HasPrefix(element, "go-build")
+	}) {
+		return "go run ./cmd/crowbar"
+	}
+	return "crowbar"
 }
 
 // terminal says whether a stream is one that can be drawn on, and how wide it is.

@@ -24,7 +24,9 @@ func (a *app) transitionCommands() []*cobra.Command {
 	run := &transition{app: a}
 	commands := []*cobra.Command{{
 		Use: "transition NODE STATE", Short: "ask for a node to go into a state", Args: arguments("NODE", "STATE"),
-		RunE: a.ask(func(ctx context.Context, c *client.Client, args []string) error { return run.run(ctx, c, args[0], args[1]) }),
+		RunE: a.ask(func(ctx context.Context, c *client.Client, args []string) error {
+			return run.run(ctx, c, args[0], args[1])
+		}),
 	}}
 	for _, verb := range []struct{ state, short string }{
 		{lifecycle.Reset, "take a node out of use and discover it anew"},
@@ -34,7 +36,9 @@ func (a *app) transitionCommands() []*cobra.Command {
 	} {
 		commands = append(commands, &cobra.Command{
 			Use: verb.state + " NODE", Short: verb.short, Args: arguments("NODE"),
-			RunE: a.ask(func(ctx context.Context, c *client.Client, args []string) error { return run.run(ctx, c, args[0], verb.state) }),
+			RunE: a.ask(func(ctx context.Context, c *client.Client, args []string) error {
+				return run.run(ctx, c, args[0], verb.state)
+			}),
 		})
 	}
 	for _, c := range commands {
@@ -43,11 +47,13 @@ func (a *app) transitionCommands() []*cobra.Command {
 	return commands
 }
 
-// takesDown are the states that end what a node does.
-var takesDown = []string{lifecycle.Reset, lifecycle.Reinstall, lifecycle.Update, lifecycle.Delete}
+// takesDown says whether a state ends what a node does.
+func takesDown(state string) bool {
+	return slices.Contains([]string{lifecycle.Reset, lifecycle.Reinstall, lifecycle.Update, lifecycle.Delete}, state)
+}
 
 func (a *transition) run(ctx context.Context, c *client.Client, name, state string) error {
-	if slices.Contains(takesDown, state) {
+	if takesDown(state) {
 		n, err := c.Node(ctx, name)
 		if err != nil {
 			return err

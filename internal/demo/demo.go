@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/crowbar/server"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
@@ -41,12 +44,16 @@ type Config struct {
 	Live     io.Writer
 	Terminal bool
 	Width    int
+	Command  string // how the operator runs crowbar, default "crowbar"
 	Version  string
 	Logger   *slog.Logger
 }
 
-// ErrFailed says that the rack did not become ready; everything about it has been shown.
-var ErrFailed = errors.New("the rack did not become ready")
+// Errors of Run. Everything about the rack has been shown.
+var (
+	ErrFailed      = errors.New("the rack did not become ready")
+	ErrInterrupted = errors.New("interrupted before the rack was ready")
+)
 
 // barclamps in the order in which their proposals are made: what others read comes first.
 var barclamps = []string{"deployer", "provisioner", "network", "ipmi", "bios", "raid", "nova", "swift"}
@@ -62,11 +69,18 @@ func Run(ctx context.Context, config Config) error {
 	if config.Speed == 0 {
 		config.Speed = 60
 	}
+	if config.Command == "" {
+		config.Command = "crowbar"
+	}
 	dir := config.DataDir
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "crowbar-demo-")
 		if err != nil {
-			return fmt.Errorf("temporary data directory: %w", err)
+			var system *fs.PathError
+			if errors.As(err, &system) {
+				err = system.Err
+			}
+			return fmt.Errorf("no temporary directory can be made in %s (%w); set TMPDIR to one that you can write, or give --data-dir DIR", os.TempDir(), err)
 		}
 		defer func() { _ = os.RemoveAll(temporary) }()
 		dir = temporary
@@ -84,20 +98,23 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	serving, stop := context.WithCancel(ctx)
+	// The server outlives an interrupt: what there is by then is still read from it.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	playing, end := context.WithCancel(ctx)
+	defer end()
 	var (
 		running  sync.WaitGroup
 		serveErr error
 	)
-	running.Go(func() { serveErr = s.Serve(serving); stop() })
-	err = play(serving, config, s)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil // interrupted: that is how a demo ends
-	}
+	running.Go(func() { serveErr = s.Serve(serving); end() })
+	err = play(playing, config, s)
 	stop()
 	running.Wait()
-	return errors.Join(err, serveErr)
+	if serveErr != nil {
+		return serveErr // the play ended for that reason
+	}
+	return err
 }
 
 // A show is one run of the demo.
@@ -107,7 +124,9 @@ type show struct {
 	client  *client.Client
 	screen  *screen
 	started time.Time
-	told    int64 // number of the last event that was shown
+	told    int64     // number of the last event that was shown
+	moved   time.Time // of the rack's clock, when something last moved
+	seen    string    // what stood then
 }
 
 func play(ctx context.Context, config Config, s *server.Server) error {
@@ -117,23 +136,71 @@ func play(ctx context.Context, config Config, s *server.Server) error {
 	}
 	defer c.Close()
 	d := &show{config: config, server: s, client: c, started: time.Now(),
-		screen: &screen{out: config.Live, terminal: config.Terminal, width: config.Width}}
+		screen: &screen{out: config.Live, terminal: config.Terminal, width: config.Width, domain: domain(s)}}
 	if err := d.run(ctx); err != nil {
-		return err
+		return d.failed(ctx, err)
 	}
 	if config.Exit {
 		return nil
 	}
+	server := ""
+	if s.URL() != client.DefaultURL {
+		server = " --server " + s.URL()
+	}
 	d.screen.printf("\nAPI and rack stay up at %s until you interrupt (Ctrl-C). Look around:\n", s.URL())
 	for _, command := range []string{"node list", "node why NODE", "proposal list", "proposal show nova default", "job list", "event watch"} {
-		d.screen.printf("  crowbar --server %s %s\n", s.URL(), command)
+		d.screen.printf("  %s%s %s\n", config.Command, server, command)
 	}
-	<-ctx.Done()
-	return ctx.Err()
+	<-ctx.Done() // that is how a demo ends
+	return nil
+}
+
+// domain is what the names of all nodes end in.
+func domain(s *server.Server) string {
+	_, domain, _ := strings.Cut(s.Engine().NodeName(make(net.HardwareAddr, 6)), ".")
+	return "." + domain
+}
+
+// lastLook bounds the reading of what there is after a failure.
+const lastLook = 5 * time.Second
+
+// failed shows why each node is not ready, and the object with what there is.
+func (d *show) failed(ctx context.Context, cause error) error {
+	interrupted := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	if interrupted {
+		cause = ErrInterrupted
+	} else {
+		d.why(ctx)
+	}
+	if d.config.JSON {
+		if err := d.result(ctx); err != nil {
+			return errors.Join(cause, err)
+		}
+	}
+	return cause
+}
+
+// why says of each node that is not ready what keeps it.
+func (d *show) why(ctx context.Context) {
+	nodes, err := d.client.Nodes(ctx)
+	if err != nil {
+		return // the server has ended, and says why itself
+	}
+	for _, n := range nodes {
+		if n.State == "ready" && n.Phase == "settled" {
+			continue
+		}
+		if x, err := d.client.Why(ctx, n.Name); err == nil {
+			d.screen.printf("  %s\n", x.Sentence)
+		}
+	}
 }
 
 func (d *show) run(ctx context.Context) error {
-	d.screen.heading("%d simulated machines power on; the API is at %s; time runs %gx", d.config.Nodes, d.server.URL(), d.config.Speed)
+	d.screen.heading("%s; the API is at %s; all times but those in front of a line are simulated and run %gx",
+		powerOn(d.server.Site().Nodes()), d.server.URL(), d.config.Speed)
 	if err := d.discovery(ctx); err != nil {
 		return err
 	}
@@ -152,24 +219,33 @@ func (d *show) run(ctx context.Context) error {
 	return d.result(ctx)
 }
 
+func powerOn(machines int) string {
+	if machines == 1 {
+		return "1 simulated machine powers on"
+	}
+	return fmt.Sprintf("%d simulated machines power on", machines)
+}
+
 // discovery waits for the pause and says why there is one.
 func (d *show) discovery(ctx context.Context) error {
 	nodes, err := d.watch(ctx, func(nodes []client.Node) bool {
-		return len(nodes) == d.config.Nodes && all(nodes, func(n client.Node) bool {
+		return len(nodes) >= d.config.Nodes && all(nodes, func(n client.Node) bool {
 			return n.State != "discovering" && n.Phase == "settled"
 		})
 	})
 	if err != nil {
 		return err
 	}
-	_, domain, _ := strings.Cut(nodes[0].Name, ".")
-	d.screen.domain = "." + domain
 	why, err := d.client.Why(ctx, nodes[0].Name)
 	if err != nil {
 		return err
 	}
-	d.screen.heading("All %d nodes are known and pause: nova and swift want opposite hardware, so roles come first", len(nodes))
-	d.screen.printf("  $ crowbar node why %s\n  %s\n", short(why.Node), why.Sentence)
+	if all(nodes, func(n client.Node) bool { return n.State == "discovered" }) {
+		d.screen.heading("The rack is known (%s) and pauses: nova and swift want opposite hardware, so roles come first", wording.Count(len(nodes), "node"))
+	} else {
+		d.screen.heading("The rack is known (%s)", wording.Count(len(nodes), "node"))
+	}
+	d.screen.printf("  $ crowbar node why %s\n  %s\n", wording.Node(why.Node), why.Sentence)
 	return nil
 }
 
@@ -179,7 +255,7 @@ func (d *show) propose(ctx context.Context) error {
 	for _, name := range d.barclamps() {
 		k := proposal.Key{Barclamp: name, Name: "default"}
 		_, err := d.client.CreateProposal(ctx, client.NewProposal{Barclamp: k.Barclamp, Name: k.Name, Message: "proposed by the demo"})
-		if errors.Is(err, client.ErrConflict) {
+		if errors.Is(err, client.ErrExists) {
 			continue // a demo that goes on in its data directory
 		}
 		if err != nil {
@@ -254,13 +330,13 @@ func (d *show) allocate(ctx context.Context) error {
 	}
 	group.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return fmt.Errorf("%w: no plan: %v", ErrFailed, err)
 	}
 	for i, plan := range plans {
 		if plan == nil {
 			continue
 		}
-		d.screen.printf("  %s\n", short(nodes[i].Name))
+		d.screen.printf("  %s\n", wording.Node(nodes[i].Name))
 		for _, part := range plan.Parts {
 			text := part.Text
 			if part.Skipped != "" {
@@ -275,7 +351,7 @@ func (d *show) allocate(ctx context.Context) error {
 			continue
 		}
 		if _, err := d.client.Allocate(ctx, nodes[i].Name, client.AllocateOptions{PlanHash: plan.Hash}); err != nil {
-			return err
+			return fmt.Errorf("%w: %s is not allocated: %v", ErrFailed, wording.Node(nodes[i].Name), err)
 		}
 	}
 	return nil
@@ -302,16 +378,7 @@ func (d *show) installation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	failed := false
-	for _, n := range nodes {
-		if !broken(n) {
-			continue
-		}
-		failed = true
-		if why, err := d.client.Why(ctx, n.Name); err == nil {
-			d.screen.printf("  %s\n", why.Sentence)
-		}
-	}
+	failed := slices.ContainsFunc(nodes, broken)
 	for _, p := range proposals {
 		if p.Status.Status == "failed" {
 			failed = true
@@ -322,6 +389,25 @@ func (d *show) installation(ctx context.Context) error {
 		return ErrFailed
 	}
 	return nil
+}
+
+// patience is how long nothing may move on the rack's clock: longer than any state's time.
+const patience = 4 * time.Hour
+
+// stands says whether nothing has moved for too long.
+func (d *show) stands(nodes []client.Node) bool {
+	var b strings.Builder
+	for _, n := range nodes {
+		fmt.Fprintf(&b, "%s %d %s", n.Name, n.Visit, n.Phase)
+		if n.Progress != nil {
+			fmt.Fprintf(&b, " %+v", *n.Progress)
+		}
+	}
+	fmt.Fprint(&b, d.server.Engine().LastEvent())
+	if now := b.String(); now != d.seen || d.moved.IsZero() {
+		d.seen, d.moved = now, d.server.Now()
+	}
+	return d.server.Now().Sub(d.moved) > patience
 }
 
 // pollInterval is how often the nodes are looked at: fast enough for the eye.
@@ -351,6 +437,9 @@ func (d *show) watch(ctx context.Context, done func([]client.Node) bool) ([]clie
 		d.screen.board(nodes)
 		if done(nodes) {
 			return nodes, nil
+		}
+		if d.stands(nodes) {
+			return nil, fmt.Errorf("%w: nothing has moved for %s of the rack's time", ErrFailed, patience)
 		}
 		select {
 		case <-ctx.Done():

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/crowbar/sim"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 )
 
 // Summary is the result of a demo as one object. Two runs with one seed differ in Seconds only.
@@ -83,14 +83,16 @@ func summarize(n client.Node, machine *sim.Machine) NodeSummary {
 	return s
 }
 
-// infrastructure are the barclamps whose roles every node has; the table counts them only.
-var infrastructure = []string{"deployer", "provisioner", "network", "ipmi", "bios", "raid"}
+// defaultWidth is what tables fit into where no terminal says how wide it is.
+const defaultWidth = 120
 
 func (d *show) table(summary Summary, nodes []client.Node) error {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tSTATE\tROLES\tADDRESS\tRAID\tDISKS WIPED\tREDFISH REQUESTS")
-	for i, s := range summary.Nodes {
+	width := d.config.Width
+	if width <= 0 {
+		width = defaultWidth
+	}
+	rows := [][]string{{"NODE", "STATE", "ADDRESS", "RAID", "WIPED", "REDFISH", "ROLES"}}
+	for _, s := range summary.Nodes {
 		wiped := 0
 		for _, n := range s.DiskWipes {
 			wiped += n
@@ -99,34 +101,27 @@ func (d *show) table(summary Summary, nodes []client.Node) error {
 		if machine, ok := d.server.Site().Machine(s.Name); ok && machine.BMC() != nil {
 			requests = fmt.Sprint(len(machine.BMC().RequestLog()))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d of %d\t%s\n", short(s.Name), s.State, roles(nodes[i]), s.Address,
-			strings.Join(s.RAID, " "), wiped, len(s.DiskWipes), requests)
+		rows = append(rows, []string{wording.Node(s.Name), s.State, s.Address, strings.Join(s.RAID, " "),
+			fmt.Sprintf("%d of %d", wiped, len(s.DiskWipes)), requests})
 	}
-	_ = w.Flush() // into memory
-	if _, err := fmt.Fprintf(d.config.Out, "%s\n%s", b.String(), times(nodes)); err != nil {
+	taken := 0
+	for _, w := range widths(rows) {
+		taken += w + gap
+	}
+	for i, n := range nodes {
+		rows[i+1] = append(rows[i+1], wording.Roles(n.Memberships, max(width-taken+len("ROLES")+gap, 1)))
+	}
+	_, err := fmt.Fprintf(d.config.Out, "%s\nWIPED is how many disks lost data, REDFISH how many requests the BMC had. Simulated time in each state:\n\n%s",
+		aligned(rows), times(nodes, width))
+	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }
 
-// roles names what the node serves, and counts what all nodes have.
-func roles(n client.Node) string {
-	var services []string
-	others := 0
-	for _, m := range n.Memberships {
-		switch {
-		case slices.Contains(infrastructure, m.Proposal.Barclamp):
-			others++
-		case !slices.Contains(services, m.Role):
-			services = append(services, m.Role)
-		}
-	}
-	slices.Sort(services)
-	return fmt.Sprintf("%s (+%d)", strings.Join(services, " "), others)
-}
-
-// times is a table of how long each node was in each state, in the rack's own time.
-func times(nodes []client.Node) string {
+// times is a table of how long each node was in each state, in the rack's own time, in as many
+// pieces as the width wants.
+func times(nodes []client.Node, width int) string {
 	var states []string
 	spent := make([]map[string]time.Duration, len(nodes))
 	for i, n := range nodes {
@@ -141,17 +136,69 @@ func times(nodes []client.Node) string {
 			spent[i][v.State] += v.Left.Sub(v.Entered)
 		}
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "TIME IN\t%s\n", strings.ToUpper(strings.Join(states, "\t")))
+	rows := make([][]string, len(nodes)+2) // names of states have two lines
+	rows[0], rows[1] = []string{""}, []string{"NODE"}
 	for i, n := range nodes {
-		fmt.Fprint(w, short(n.Name))
-		for _, state := range states {
-			fmt.Fprintf(w, "\t%s", spent[i][state].Round(time.Second))
-		}
-		fmt.Fprintln(w)
+		rows[i+2] = []string{wording.Node(n.Name)}
 	}
-	_ = w.Flush() // into memory
+	for _, state := range states {
+		above, below, two := strings.Cut(strings.ToUpper(state), "-")
+		if two {
+			above += "-"
+		} else {
+			above, below = "", above
+		}
+		rows[0], rows[1] = append(rows[0], above), append(rows[1], below)
+		for i := range nodes {
+			rows[i+2] = append(rows[i+2], spent[i][state].Round(time.Second).String())
+		}
+	}
+	var b strings.Builder
+	all := widths(rows)
+	for from := 1; from < len(all); {
+		to, taken := from, all[0]
+		for to < len(all) && (to == from || taken+gap+all[to] <= width) {
+			taken += gap + all[to]
+			to++
+		}
+		if from > 1 {
+			b.WriteString("\n")
+		}
+		piece := make([][]string, len(rows))
+		for i, r := range rows {
+			piece[i] = append([]string{r[0]}, r[from:to]...)
+		}
+		b.WriteString(aligned(piece))
+		from = to
+	}
+	return b.String()
+}
+
+// gap is the space between two columns.
+const gap = 2
+
+// widths are those of the columns; rows may lack their last ones.
+func widths(rows [][]string) []int {
+	all := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, c := range r {
+			all[i] = max(all[i], len(c))
+		}
+	}
+	return all
+}
+
+// aligned is a table without trailing space.
+func aligned(rows [][]string) string {
+	all := widths(rows)
+	var b strings.Builder
+	for _, r := range rows {
+		var line strings.Builder
+		for i, c := range r {
+			fmt.Fprintf(&line, "%-*s", all[i]+gap, c)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
 	return b.String()
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 )
 
 // A screen shows what happens. On a terminal the nodes have one line each, drawn over in
@@ -92,7 +93,7 @@ func (s *screen) board(nodes []client.Node) {
 		}
 	} else {
 		for _, n := range nodes {
-			line("  %-22s %-20s %s", short(n.Name), n.State, doing(n))
+			line("  %-22s %-20s %s", wording.Node(n.Name), n.State, doing(n))
 		}
 	}
 	s.mu.Lock()
@@ -130,10 +131,4 @@ func doing(n client.Node) string {
 		return p.Title + ": " + p.Message
 	}
 	return p.Title
-}
-
-// short leaves out the domain, which is the same for all.
-func short(node string) string {
-	name, _, _ := strings.Cut(node, ".")
-	return name
 }
