@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
@@ -190,24 +189,6 @@ func (a *application) jig(ctx context.Context, run JigRun) (map[string]error, er
 		err = fmt.Errorf("wave %d took longer than %s", run.Wave, applying.Deadline)
 	}
 	return failed, err
-}
-
-// within bounds a context by the engine's clock; 0 is no bound. The caller must call cancel,
-// which waits for the watcher.
-func (e *Engine) within(ctx context.Context, limit time.Duration) (bounded context.Context, cancel func()) {
-	bounded, stop := context.WithCancelCause(ctx)
-	if limit <= 0 {
-		return bounded, func() { stop(nil) }
-	}
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		select {
-		case <-bounded.Done():
-		case <-e.clock.After(limit):
-			stop(errOvertime)
-		}
-	})
-	return bounded, func() { stop(nil); watcher.Wait() }
 }
 
 // checkMinimums says which roles have too few nodes left: a dead node is left behind as long

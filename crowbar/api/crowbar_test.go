@@ -36,7 +36,7 @@ func TestCrowbarVerbs(t *testing.T) {
 			{"GET", "/crowbar/rack/1.0/proposals/template", "", 200, ""},
 			{"GET", "/crowbar/rack/1.0/proposals/default", "", 404, ""},
 			{"PUT", "/crowbar/rack/1.0/proposals", `{"id":"default","description":"mine"}`, 200, `{}`},
-			{"PUT", "/crowbar/rack/1.0/proposals", `{"name":"default"}`, 400, `{"error":"request: rack/default exists"}`},
+			{"PUT", "/crowbar/rack/1.0/proposals", `{"name":"default"}`, 400, `{"error":"rack/default exists"}`},
 			{"PUT", "/crowbar/rack/1.0/proposals", `{"name":"a b"}`, 400, ""},
 			{"PUT", "/crowbar/rack/1.0/proposals", `{"name":"commit"}`, 403, ""},
 			{"PUT", "/crowbar/rack/1.0/proposals", `{"name":7}`, 400, ""},

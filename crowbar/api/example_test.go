@@ -39,5 +39,5 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// 1.0 0
-	// not found: no node is called "door"; list them: crowbar node list
+	// no node is called "door"; list them: crowbar node list
 }

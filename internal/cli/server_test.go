@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,7 @@ func served(t *testing.T, args ...string) (url string, stop func() (code int, st
 		require.NoError(t, err, "exit %d: %s", <-ended, &stderr)
 	}
 	ready := string(line[:n])
-	require.Regexp(t, `^crowbar-server: listening on http://127\.0\.0\.1:\d+ \(data in .*\)\n$`, ready)
+	require.Regexp(t, `^crowbar-server: listening on http://127\.0\.0\.1:\d+ \(data in [^;]*(; \d+ simulated machines?, all times run \d+x)?\)\n$`, ready)
 	return strings.Fields(ready)[3], func() (int, string) {
 		cancel()
 		return <-ended, stderr.String()
@@ -59,13 +60,16 @@ func TestServerRefusesToStart(t *testing.T) {
 	defer taken.Close()
 	base := t.TempDir()
 	fresh := filepath.Join(base, "fresh")
-	refused(t, "is taken", "--listen", taken.Addr().String(), "--data-dir", fresh, "--simulate")
+	refused(t, "address "+taken.Addr().String()+" is taken", "--listen", taken.Addr().String(), "--data-dir", fresh, "--simulate")
 	require.NoDirExists(t, fresh, "a taken port changes nothing")
 	refused(t, "cannot listen", "--listen", "127.0.0.1:port", "--data-dir", fresh)
 
 	file := filepath.Join(base, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	refused(t, "cannot be written", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(file, "data"))
+	refused(t, "data directory "+file+"/data cannot be made or written (not a directory); give one", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(file, "data"))
+	refused(t, "cannot be made or written (no such file or directory); give one", "--listen", "127.0.0.1:0", "--data-dir", "/proc/x")
+	refused(t, "from 1 to 10000", "--data-dir", fresh, "--simulate", "9999999")
+	refused(t, "counted from 0 to 2", "--data-dir", fresh, "--simulate", "3", "--without-bmc", "9", "--listen", "127.0.0.1:0")
 
 	refused(t, "expected a number of machines", "--data-dir", fresh, "--simulate=0")
 	refused(t, "expected a number of machines", "--data-dir", fresh, "--simulate", "many")
@@ -93,10 +97,21 @@ func TestServerAndItsDirectory(t *testing.T) {
 
 	url, stop = served(t, "--data-dir", dir)
 	s.env["CROWBAR_SERVER"] = url
-	require.Contains(t, s.ok("engine", "resume"), "the engine is paused")
+	s.fails(3, "the engine stays paused: the store holds simulated nodes", "engine", "resume")
 	code, stderr = stop()
 	require.Equal(t, 0, code)
 	require.Contains(t, stderr, "holds simulated nodes: the engine is paused and starts nothing; start with --simulate to go on")
+
+	url, stop = served(t, "--data-dir", dir, "--simulate", "--speed", "1000")
+	s.env["CROWBAR_SERVER"] = url
+	require.Eventually(t, func() bool { return strings.Count(s.ok("node", "list"), "discovered") == 2 }, 30*time.Second, 20*time.Millisecond)
+	s.ok("proposal", "create", "raid")
+	s.ok("proposal", "commit", "raid")
+	code, stderr = stop()
+	require.Equal(t, 0, code, stderr)
+	_, stop = served(t, "--data-dir", dir, "--simulate", "--without", "raid")
+	_, stderr = stop()
+	require.Equal(t, "crowbar-server: proposal raid/default is in force, but --without leaves barclamp raid out: what it does in the states of a node is not done\n", stderr)
 
 	realDir := t.TempDir()
 	_, stop = served(t, "--data-dir", realDir)

@@ -173,6 +173,9 @@ func (d *show) failed(ctx context.Context, cause error) error {
 		cause = ErrInterrupted
 	} else {
 		d.why(ctx)
+		if !errors.Is(cause, ErrFailed) {
+			cause = fmt.Errorf("%w: %v", ErrFailed, cause)
+		}
 	}
 	if d.config.JSON {
 		if err := d.result(ctx); err != nil {

@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/internal/demo"
 )
 
@@ -21,9 +24,7 @@ func run(t *testing.T, config demo.Config) (demo.Summary, string, error) {
 	config.Listen, config.Exit, config.JSON, config.Out, config.Live = "127.0.0.1:0", true, true, &out, &live
 	err := demo.Run(t.Context(), config)
 	var s demo.Summary
-	if err == nil {
-		require.NoError(t, json.Unmarshal(out.Bytes(), &s))
-	}
+	require.NoError(t, json.Unmarshal(out.Bytes(), &s), "there is an object, whatever happened")
 	return s, live.String(), err
 }
 
@@ -82,10 +83,12 @@ func TestDemo(t *testing.T) {
 // TestTooFewNodes: the roles that lack nodes are named.
 func TestTooFewNodes(t *testing.T) {
 	t.Parallel()
-	_, live, err := run(t, demo.Config{Nodes: 2})
+	s, live, err := run(t, demo.Config{Nodes: 2})
 	require.ErrorIs(t, err, demo.ErrFailed)
 	require.Contains(t, live, "role nova-compute-kvm lacks nodes")
 	require.Contains(t, live, "role swift-storage lacks nodes")
+	require.Len(t, s.Nodes, 2)
+	require.Len(t, s.Proposals, 8)
 }
 
 // TestWithoutHardware: without the barclamps that configure hardware everything else works.
@@ -105,20 +108,73 @@ func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	live := &interrupter{at: "went from discovering", cancel: cancel}
-	require.NoError(t, demo.Run(ctx, demo.Config{Listen: "127.0.0.1:0", Out: io.Discard, Live: live}))
+	live := &interrupter{at: "went from discovering", act: cancel}
+	var out bytes.Buffer
+	require.ErrorIs(t, demo.Run(ctx, demo.Config{Listen: "127.0.0.1:0", Out: &out, JSON: true, Live: live}), demo.ErrInterrupted)
 	require.Error(t, ctx.Err())
+	var s demo.Summary
+	require.NoError(t, json.Unmarshal(out.Bytes(), &s))
+	require.NotEmpty(t, s.Nodes)
 }
 
-// An interrupter cancels when it is shown something.
+// TestInterruptedWhenReady: that is how a demo that stays up ends.
+func TestInterruptedWhenReady(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	live := &interrupter{at: "event watch", act: cancel}
+	var out bytes.Buffer
+	require.NoError(t, demo.Run(ctx, demo.Config{Listen: "127.0.0.1:0", Command: "go run ./cmd/crowbar", Speed: 300, Out: &out, Live: live}))
+	require.Error(t, ctx.Err())
+	require.Contains(t, live.text.String(), "go run ./cmd/crowbar --server http://127.0.0.1:")
+	require.NotContains(t, live.text.String(), "crowbar.internal")
+	for line := range strings.Lines(out.String()) {
+		require.LessOrEqual(t, len(line), 121, line)
+	}
+	require.Contains(t, out.String(), "swift-dispersion swift-proxy (+")
+}
+
+// TestStandstill: a demo whose rack does not move ends, with what keeps each node.
+func TestStandstill(t *testing.T) {
+	t.Parallel()
+	url := ""
+	live := &interrupter{at: "Hardware is configured"}
+	live.act = func() {
+		_, rest, _ := strings.Cut(live.text.String(), "the API is at ")
+		url, _, _ = strings.Cut(rest, ";")
+		c, err := client.New(client.Config{BaseURL: url})
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = c.EnginePause(t.Context(), "for lunch")
+		require.NoError(t, err)
+	}
+	err := demo.Run(t.Context(), demo.Config{Listen: "127.0.0.1:0", Speed: 3600, Exit: true, Out: io.Discard, Live: live})
+	require.ErrorIs(t, err, demo.ErrFailed)
+	require.ErrorContains(t, err, "nothing has moved for 4h")
+	require.Contains(t, live.text.String(), "the engine is paused: for lunch")
+}
+
+// TestRefusedAllocation ends the demo.
+func TestRefusedAllocation(t *testing.T) {
+	t.Parallel()
+	s, live, err := run(t, demo.Config{Without: []string{"provisioner"}})
+	require.ErrorIs(t, err, demo.ErrFailed)
+	require.Contains(t, live, "it pauses until an operator allocates it")
+	require.Len(t, s.Nodes, 8)
+}
+
+// An interrupter acts once when it is shown something.
 type interrupter struct {
-	at     string
-	cancel func()
+	at   string
+	act  func()
+	text strings.Builder
+	once sync.Once
 }
 
 func (i *interrupter) Write(p []byte) (int, error) {
+	i.text.Write(p)
 	if bytes.Contains(p, []byte(i.at)) {
-		i.cancel()
+		i.once.Do(i.act)
 	}
 	return len(p), nil
 }

@@ -14,7 +14,7 @@ import (
 // prefixes is what errors name their package and their kind by. The kind is in an answer's
 // code or in the exit status; people want the sentence that follows.
 var prefixes = regexp.MustCompile(`(^|: )(?:(?:crowbar|statemachine|proposal|barclamp|boltstore|client|sim|catalog): |` +
-	`(?:request|invalid(?: configuration)?|refused|not found|wrong configuration|simulated and real nodes do not mix|` +
+	`(?:request|exists already|invalid(?: configuration)?|refused|not found|wrong configuration|simulated and real nodes do not mix|` +
 	`the directory holds another site|conflict: the record changed since it was read|conflict: there is a newer revision): )+`)
 
 // Error is an error's sentence without the names of packages and kinds of errors.

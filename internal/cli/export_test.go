@@ -1,0 +1,4 @@
+package cli
+
+// Command is how the demo says that the program is run again.
+var Command = command
