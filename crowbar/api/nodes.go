@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,7 +140,8 @@ func (a *api) wayOut(name, state string, cause error) error {
 	var ways []string
 	for _, next := range x.Next {
 		if next.To == state && next.Blocked != "" {
-			return fmt.Errorf("%w: %s cannot go from %s to %s: %s", crowbar.ErrRefused, x.Node, x.State, state, next.Blocked)
+			_, why, _ := strings.Cut(next.Blocked, ": ") // the guard by name, and what it says
+			return fmt.Errorf("%w: %s cannot go from %s to %s: %s", crowbar.ErrRefused, x.Node, x.State, state, cmp.Or(why, next.Blocked))
 		}
 		switch {
 		case !slices.Contains(next.Actors, lifecycle.ActorOperator):

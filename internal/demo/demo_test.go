@@ -157,7 +157,7 @@ func TestStandstill(t *testing.T) {
 // TestRefusedAllocation ends the demo.
 func TestRefusedAllocation(t *testing.T) {
 	t.Parallel()
-	s, live, err := run(t, demo.Config{Without: []string{"provisioner"}})
+	s, live, err := run(t, demo.Config{Speed: 3000, Without: []string{"provisioner"}})
 	require.ErrorIs(t, err, demo.ErrFailed)
 	require.Contains(t, live, "it pauses until an operator allocates it")
 	require.Len(t, s.Nodes, 8)
