@@ -167,7 +167,7 @@ func TestWatchedJobSaysWhatItWaitsFor(t *testing.T) {
 			if len(waiting) == 2 {
 				return enough
 			}
-			time.AfterFunc(time.Minute, func() {
+			time.AfterFunc(time.Minute+time.Second, func() { // between two looks
 				if _, err := c.Allocate(ctx, name, client.AllocateOptions{AllowDestroy: true}); err != nil {
 					t.Error(err)
 				}
@@ -185,6 +185,10 @@ func TestOrdersAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, ctx := apitest.New(t), t.Context()
 		name, agent := s.Discover(1)
+		_, err := s.Client().CreateProposal(ctx, client.NewProposal{Barclamp: "rack"})
+		require.NoError(t, err)
+		_, err = s.Client().Commit(ctx, rack, 0)
+		require.NoError(t, err)
 		start := time.Now()
 		o, err := agent.AwaitOrders(ctx, name, 0, time.Minute)
 		require.NoError(t, err)

@@ -356,6 +356,8 @@ func TestTemplatesImportAndShowEqual(t *testing.T) {
 			for _, role := range given.Roles() {
 				require.Contains(t, stderr, role)
 			}
+			require.Contains(t, stderr, "crowbar proposal show "+given.Barclamp()+" default > f.json; crowbar proposal import f.json")
+			require.NotContains(t, stderr, "roles )")
 		})
 	}
 }

@@ -101,7 +101,7 @@ func (a *app) serve(ctx context.Context, config server.Config) error {
 	}
 	about := "data in " + config.DataDir
 	if config.Simulation != nil {
-		about += fmt.Sprintf("; %s, all times run %gx", wording.Count(s.Site().Nodes(), "simulated machine"), config.Simulation.Speed)
+		about += fmt.Sprintf("; %s, their time runs %gx", wording.Count(s.Site().Nodes(), "simulated machine"), config.Simulation.Speed)
 	}
 	lines(a.Stdout, "crowbar-server: listening on %s (%s)", s.URL(), about)
 	return s.Serve(ctx)

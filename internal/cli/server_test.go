@@ -35,7 +35,7 @@ func served(t *testing.T, args ...string) (url string, stop func() (code int, st
 		require.NoError(t, err, "exit %d: %s", <-ended, &stderr)
 	}
 	ready := string(line[:n])
-	require.Regexp(t, `^crowbar-server: listening on http://127\.0\.0\.1:\d+ \(data in [^;]*(; \d+ simulated machines?, all times run \d+x)?\)\n$`, ready)
+	require.Regexp(t, `^crowbar-server: listening on http://127\.0\.0\.1:\d+ \(data in [^;]*(; \d+ simulated machines?, their time runs \d+x)?\)\n$`, ready)
 	return strings.Fields(ready)[3], func() (int, string) {
 		cancel()
 		return <-ended, stderr.String()

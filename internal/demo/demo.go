@@ -202,7 +202,7 @@ func (d *show) why(ctx context.Context) {
 }
 
 func (d *show) run(ctx context.Context) error {
-	d.screen.heading("%s; the API is at %s; all times but those in front of a line are simulated and run %gx",
+	d.screen.heading("%s; the API is at %s; their time is simulated and runs %gx",
 		powerOn(d.server.Site().Nodes()), d.server.URL(), d.config.Speed)
 	if err := d.discovery(ctx); err != nil {
 		return err

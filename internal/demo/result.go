@@ -111,7 +111,7 @@ func (d *show) table(summary Summary, nodes []client.Node) error {
 	for i, n := range nodes {
 		rows[i+1] = append(rows[i+1], wording.Roles(n.Memberships, max(width-taken+len("ROLES")+gap, 1)))
 	}
-	_, err := fmt.Fprintf(d.config.Out, "%s\nWIPED is how many disks lost data, REDFISH how many requests the BMC had. Simulated time in each state:\n\n%s",
+	_, err := fmt.Fprintf(d.config.Out, "%s\nWIPED: disks that lost data. REDFISH: requests that the BMC had. Simulated time in each state:\n\n%s",
 		aligned(rows), times(nodes, width))
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
@@ -167,6 +167,9 @@ func times(nodes []client.Node, width int) string {
 		piece := make([][]string, len(rows))
 		for i, r := range rows {
 			piece[i] = append([]string{r[0]}, r[from:to]...)
+		}
+		if !slices.ContainsFunc(piece[0], func(cell string) bool { return cell != "" }) {
+			piece = piece[1:]
 		}
 		b.WriteString(aligned(piece))
 		from = to
