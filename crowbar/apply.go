@@ -61,7 +61,7 @@ func (a *application) start(ctx context.Context) (*Job, error) {
 	j, err := e.updateJob(ctx, a.id, func(j *Job, c *change) {
 		if j.Status == JobQueued {
 			j.Status, j.Started = JobRunning, e.clock.Now().UTC()
-			c.tell(actorEngine, "job.started", j.Proposal.String(), fmt.Sprintf("job %s: %s began on %d nodes", j.ID, j.Title, len(a.targets.due)))
+			c.tell(actorEngine, "job.started", j.Proposal.String(), fmt.Sprintf("job %s: %s began on %s", j.ID, j.Title, nodes(len(a.targets.due))))
 		}
 		j.Failures = maps.Clone(a.failed)
 		if len(j.Only) == 0 {
@@ -136,7 +136,7 @@ func (a *application) wave(ctx context.Context, i int, roles []string) error {
 	if len(run.Targets) == 0 {
 		return nil
 	}
-	step := JobStep{ID: fmt.Sprintf("wave-%d", i), Title: fmt.Sprintf("%s on %d nodes", strings.Join(roles, ", "), len(run.Targets)),
+	step := JobStep{ID: fmt.Sprintf("wave-%d", i), Title: fmt.Sprintf("%s on %s", strings.Join(run.roles(), ", "), nodes(len(run.Targets))),
 		Status: StepRunning, Started: e.clock.Now().UTC()}
 	j, err := e.updateJob(ctx, a.id, func(j *Job, _ *change) { j.putStep(step) })
 	if err != nil {

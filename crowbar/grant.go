@@ -72,6 +72,21 @@ func (e *Engine) Plan(ctx context.Context, name string) (*NodePlan, error) {
 	return plan, err
 }
 
+// notInstalled says why nobody would install the node; empty if somebody would.
+func (p *NodePlan) notInstalled() string {
+	why := "no proposal in force installs nodes; first: crowbar proposal create provisioner, crowbar proposal commit provisioner"
+	for _, part := range p.Parts {
+		switch {
+		case part.State != lifecycle.Installing:
+		case part.Skipped == "":
+			return ""
+		default:
+			why = part.Skipped
+		}
+	}
+	return why
+}
+
 // destructionHash names a set of destructions: operations and disks, not their wording.
 func destructionHash(destructions []barclamp.Destruction) (string, error) {
 	lines := make([]string, 0, len(destructions))
@@ -103,12 +118,12 @@ type AllocateOptions struct {
 // if the plan destroys data and the options permit none of it; ErrConflict if the plan is no
 // longer the one that was shown.
 func (e *Engine) Allocate(ctx context.Context, name, actor string, opts AllocateOptions) (*Node, error) {
-	if len(e.hooks(lifecycle.Installing)) == 0 {
-		return nil, fmt.Errorf("%w: no proposal in force installs nodes, so node %s would wait for ever; first: crowbar proposal create provisioner, crowbar proposal commit provisioner", ErrRefused, name)
-	}
 	plan, err := e.Plan(ctx, name)
 	if err != nil {
 		return nil, err
+	}
+	if why := plan.notInstalled(); why != "" {
+		return nil, fmt.Errorf("%w: node %s would wait in installing for ever: %s", ErrRefused, plan.Node, why)
 	}
 	switch {
 	case opts.PlanHash != "" && opts.PlanHash != plan.Hash:

@@ -3,7 +3,9 @@ package crowbar
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
@@ -41,4 +43,25 @@ type JigEvent struct {
 	Node    string `json:"node"`
 	Role    string `json:"role"`
 	Message string `json:"message"`
+}
+
+// roles lists the roles that the wave really applies, each once.
+func (r JigRun) roles() []string {
+	var roles []string
+	for _, t := range r.Targets {
+		for _, role := range t.Roles {
+			if !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
+		}
+	}
+	return roles
+}
+
+// nodes counts nodes in words.
+func nodes(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
 }

@@ -163,10 +163,10 @@ func (e *Engine) Waiting(j *Job) string {
 	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.start(e.config.Registry.For(config.Document).Info(), j) {
 		return "waits for its turn: an earlier job has its nodes"
 	}
-	nodes := slices.Sorted(maps.Keys(why))
-	text := fmt.Sprintf("waits for %d of %d nodes: %s %s", len(nodes), len(t.all())+len(t.lost), nodes[0], why[nodes[0]])
-	if len(nodes) > 1 {
-		text += fmt.Sprintf(", and %d more", len(nodes)-1)
+	names := slices.Sorted(maps.Keys(why))
+	text := fmt.Sprintf("waits for %d of %s: %s %s", len(names), nodes(len(t.all())+len(t.lost)), names[0], why[names[0]])
+	if len(names) > 1 {
+		text += fmt.Sprintf(", and %d more", len(names)-1)
 	}
 	return text
 }

@@ -80,8 +80,12 @@ func (e *Engine) Pause(ctx context.Context, actor, reason string) error {
 	return e.setPaused(ctx, actor, "engine.paused", reason)
 }
 
-// Resume ends a Pause.
+// Resume ends a Pause. ErrRefused on a store of simulated nodes that was opened without
+// simulation: nobody would answer for them.
 func (e *Engine) Resume(ctx context.Context, actor string) error {
+	if e.Simulated() && !e.config.Simulated {
+		return fmt.Errorf("%w: the engine stays paused: %s; start the server with --simulate to go on", ErrRefused, e.Paused())
+	}
 	if err := e.setPaused(ctx, actor, "engine.resumed", ""); err != nil {
 		return err
 	}

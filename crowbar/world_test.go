@@ -63,7 +63,11 @@ func (r *rack) Transition(_ context.Context, _ barclamp.Site, e barclamp.Event) 
 }
 
 func (r *rack) Plan(_ context.Context, _ barclamp.Site, e barclamp.Event) (*barclamp.Plan, error) {
-	if e.State != lifecycle.HardwareInstalling {
+	switch e.State {
+	case lifecycle.Installing:
+		return &barclamp.Plan{Text: "install"}, nil
+	case lifecycle.HardwareInstalling:
+	default:
 		return nil, nil
 	}
 	var disks []string

@@ -83,7 +83,11 @@ func (r *Rack) Transition(_ context.Context, s barclamp.Site, e barclamp.Event) 
 
 // Plan wipes one disk.
 func (r *Rack) Plan(_ context.Context, _ barclamp.Site, e barclamp.Event) (*barclamp.Plan, error) {
-	if e.State != lifecycle.HardwareInstalling {
+	switch e.State {
+	case lifecycle.Installing:
+		return &barclamp.Plan{Text: "install"}, nil
+	case lifecycle.HardwareInstalling:
+	default:
 		return nil, nil
 	}
 	r.mu.Lock()

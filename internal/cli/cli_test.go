@@ -292,7 +292,7 @@ func TestProposals(t *testing.T) {
 
 	require.Regexp(t, `rack +default +2 +draft +- +-\n`, s.ok("proposal", "list"))
 	commit := s.ok("proposal", "commit", "rack")
-	require.Regexp(t, `^rack/default: revision 2 is in force; job \d+ waits for 1 of 1 nodes: `+name, commit)
+	require.Regexp(t, `^rack/default: revision 2 is in force; job \d+ waits for 1 of 1 node: `+name, commit)
 	require.Regexp(t, `rack +default +2 +queued +2 +- +waits`, s.ok("proposal", "list", "rack"))
 	s.ok("proposal", "import", "-")
 	require.Regexp(t, `REVISION +STATUS +OF +APPLIED\n(.*\n)*rack +default +3 +queued +2 +- +revision 3 is not committed; waits`, s.ok("proposal", "list", "rack"))
