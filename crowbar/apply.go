@@ -287,24 +287,34 @@ func (j *Job) putStep(s JobStep) {
 	j.Steps = append(j.Steps, s)
 }
 
-// catchUp queues a job for each node that rests without a role of a proposal which was applied
-// to the others: it was dead, or was reset and installed again, or allocated later. Which nodes
+// catchUp queues jobs for nodes that rest without a role of a proposal which was applied to the
+// others: they were dead, or were reset and installed again, or allocated later. Which nodes
 // those are is told by the records; arrivals only says where to look before the next sweep.
 func (e *Engine) catchUp(ctx context.Context) {
+	behind := map[*ConfigRole][]string{}
+	var configs []*ConfigRole // in the order of the nodes, so that jobs are numbered alike each time
 	for _, name := range e.arrivals.take() {
 		n, revision := e.nodes.get(RoleName(name))
 		if revision == 0 {
 			continue
 		}
-		for _, late := range e.late(n) {
-			job := &Job{ID: e.jobNumber.next(), Kind: JobApply, Status: JobQueued, Created: e.clock.Now().UTC(), Only: []string{name},
-				Proposal: late.Proposal, Revision: late.Revision, Title: fmt.Sprintf("apply %s revision %d to %s", late.Proposal, late.Revision, name)}
-			c := &change{}
-			put(c, e.jobs, job.ID, job, 0)
-			c.tell(actorEngine, "job.queued", late.Proposal.String(), fmt.Sprintf("job %s: %s, which lacks it", job.ID, job.Title))
-			if err := e.engine.commit(ctx, c); err != nil && ctx.Err() == nil {
-				e.log.Error("late node not queued", "node", name, "proposal", late.Proposal, "error", err)
+		for _, config := range e.late(n) {
+			if behind[config] == nil {
+				configs = append(configs, config)
 			}
+			behind[config] = append(behind[config], name)
+		}
+	}
+	for _, config := range configs {
+		names := behind[config]
+		job := &Job{ID: e.jobNumber.next(), Kind: JobApply, Status: JobQueued, Created: e.clock.Now().UTC(), Only: names,
+			Proposal: config.Proposal, Revision: config.Revision,
+			Title: fmt.Sprintf("apply %s revision %d to %s that came later", config.Proposal, config.Revision, nodes(len(names)))}
+		c := &change{}
+		put(c, e.jobs, job.ID, job, 0)
+		c.tell(actorEngine, "job.queued", config.Proposal.String(), fmt.Sprintf("job %s: %s", job.ID, job.Title))
+		if err := e.engine.commit(ctx, c); err != nil && ctx.Err() == nil {
+			e.log.Error("late nodes not queued", "proposal", config.Proposal, "error", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,11 +37,20 @@ func TestFromDiscoveryToReady(t *testing.T) {
 		require.Equal(t, crowbar.StatusQueued, w.Status(rackKey).Status)
 		require.Equal(t, "waits for 3 of 3 nodes: "+tickets[0].Node+" is in discovered and not allocated, and 2 more", w.Waiting(job))
 
-		for _, ticket := range tickets {
+		require.False(t, w.Busy(), "what waits for an operator is not under way")
+		for i, ticket := range tickets {
 			w.allocate(ticket.Node)
-			w.install(ticket)
+			require.True(t, w.Busy())
+			if i < 2 {
+				w.install(ticket)
+			}
 		}
+		var idle atomic.Bool
+		go func() { idle.Store(w.AwaitIdle(w.t.Context()) == nil) }()
 		synctest.Wait()
+		require.False(t, idle.Load(), "the last node is on its way")
+		w.install(tickets[2])
+		require.True(t, idle.Load())
 		require.Equal(t, crowbar.StatusApplied, w.Status(rackKey).Status)
 		require.Equal(t, []string{
 			"0 " + tickets[0].Node + " [rack-top]",

@@ -99,6 +99,7 @@ type ledger struct {
 	reload func(ctx context.Context) error
 
 	mu    sync.Mutex
+	next  chan struct{} // closed by the next change; nil if nobody waits for it
 	head  Event
 	doubt bool // a write had an unknown outcome that reading could not settle
 }
@@ -148,10 +149,24 @@ func (l *ledger) commit(ctx context.Context, c *change, owned ...string) error {
 	for _, f := range c.committed {
 		f(revision)
 	}
+	if l.next != nil {
+		close(l.next)
+		l.next = nil
+	}
 	for _, f := range c.follows {
 		f()
 	}
 	return nil
+}
+
+// watch returns a channel that the next change closes.
+func (l *ledger) watch() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next == nil {
+		l.next = make(chan struct{})
+	}
+	return l.next
 }
 
 // txn hides an unknown outcome where reading can settle it: every op is conditional on its

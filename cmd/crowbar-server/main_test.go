@@ -165,7 +165,9 @@ func (p *process) settled() {
 				return false
 			}
 		}
-		return allIn("ready", len(nodes))(nodes)
+		status, err := p.Status(p.t.Context())
+		require.NoError(p.t, err)
+		return !status.Busy && allIn("ready", len(nodes))(nodes)
 	})
 }
 

@@ -27,6 +27,7 @@ func (a *api) wireSite() client.Status {
 		Version:   a.Version,
 		Simulated: a.Engine.Simulated(),
 		Paused:    a.Engine.Paused(),
+		Busy:      a.Engine.Busy(),
 		Nodes:     map[string]int{},
 		LastEvent: a.Engine.LastEvent(),
 	}

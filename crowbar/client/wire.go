@@ -14,6 +14,7 @@ type Status struct {
 	Version   string         `json:"version"`
 	Simulated bool           `json:"simulated"`        // the nodes of its store are simulated
 	Paused    string         `json:"paused,omitempty"` // why no new work starts; empty: it does
+	Busy      bool           `json:"busy"`             // something is under way, or about to be
 	Nodes     map[string]int `json:"nodes"`            // how many nodes are in each state
 	LastEvent int64          `json:"last_event"`       // sequence number of the newest event
 }

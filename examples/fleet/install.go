@@ -27,17 +27,14 @@ func install(ctx context.Context, e *crowbar.Engine, nodes int) error {
 	if !errors.Is(err, errAllThere) {
 		return err
 	}
-	var jobs []string
 	for _, b := range e.Registry().All() {
 		k := proposal.Key{Barclamp: b.Info().Name, Name: "default"}
 		if _, _, err := e.CreateProposal(ctx, crowbar.NewProposal{Key: k, Author: "fleet"}); err != nil {
 			return err
 		}
-		_, job, err := e.Commit(ctx, k, 0, "fleet")
-		if err != nil {
+		if _, _, err := e.Commit(ctx, k, 0, "fleet"); err != nil {
 			return err
 		}
-		jobs = append(jobs, job.ID)
 	}
 	for node := range paused {
 		if _, err := e.Await(ctx, node, 1); err != nil { // it may still be on its way into the pause
@@ -47,10 +44,5 @@ func install(ctx context.Context, e *crowbar.Engine, nodes int) error {
 			return err
 		}
 	}
-	for _, id := range jobs {
-		if _, err := e.AwaitJob(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.AwaitIdle(ctx)
 }

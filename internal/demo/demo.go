@@ -360,11 +360,10 @@ func (d *show) allocate(ctx context.Context) error {
 	return nil
 }
 
-// installation waits until all nodes are ready and all proposals applied, or one is not.
+// installation waits until all nodes are ready and nothing is left to do, or a node is broken.
 func (d *show) installation(ctx context.Context) error {
 	d.screen.heading("Hardware is configured over Redfish, systems are installed, roles are applied wave by wave")
 	broken := func(n client.Node) bool { return n.State == "problem" || n.Phase == "failed" }
-	var proposals []client.Proposal
 	nodes, err := d.watch(ctx, func(nodes []client.Node) bool {
 		if slices.ContainsFunc(nodes, broken) {
 			return true
@@ -372,20 +371,21 @@ func (d *show) installation(ctx context.Context) error {
 		if !all(nodes, func(n client.Node) bool { return n.State == "ready" && n.Phase == "settled" }) {
 			return false
 		}
-		var err error
-		proposals, err = d.client.Proposals(ctx, "")
-		return err == nil && all(proposals, func(p client.Proposal) bool {
-			return p.Status.Status == "applied" || p.Status.Status == "failed"
-		})
+		status, err := d.client.Status(ctx)
+		return err == nil && !status.Busy
 	})
+	if err != nil {
+		return err
+	}
+	proposals, err := d.client.Proposals(ctx, "")
 	if err != nil {
 		return err
 	}
 	failed := slices.ContainsFunc(nodes, broken)
 	for _, p := range proposals {
-		if p.Status.Status == "failed" {
+		if p.Status.Status != "applied" {
 			failed = true
-			d.screen.printf("  %s/%s failed: %s\n", p.Barclamp, p.Name, p.Status.Reason)
+			d.screen.printf("  %s/%s is %s: %s\n", p.Barclamp, p.Name, p.Status.Status, p.Status.Reason)
 		}
 	}
 	if failed {
