@@ -266,7 +266,10 @@ func TestNothingInstalls(t *testing.T) {
 		ticket := w.discover(1)
 		_, err := w.Allocate(t.Context(), ticket.Node, "tester", crowbar.AllocateOptions{AllowDestroy: true})
 		require.ErrorIs(t, err, crowbar.ErrRefused)
-		require.ErrorContains(t, err, "crowbar proposal create provisioner")
+		require.ErrorContains(t, err, "no barclamp that installs nodes")
+		why, err := w.Why(ticket.Node)
+		require.NoError(t, err)
+		require.Contains(t, why.Sentence, "cannot be allocated yet")
 	})
 }
 

@@ -27,13 +27,12 @@ func TestFromDiscoveryToReady(t *testing.T) {
 		for i := range 3 {
 			tickets = append(tickets, w.discover(i))
 		}
+		job := w.commit(rackKey)
+		synctest.Wait()
 		why, err := w.Why(tickets[0].Node)
 		require.NoError(t, err)
 		require.Contains(t, why.Sentence, "pauses until an operator allocates it")
 		require.Equal(t, "crowbar node allocate "+tickets[0].Node, why.Command)
-
-		job := w.commit(rackKey)
-		synctest.Wait()
 		require.Equal(t, crowbar.StatusQueued, w.Status(rackKey).Status)
 		require.Equal(t, "waits for 3 of 3 nodes: "+tickets[0].Node+" is in discovered and not allocated, and 2 more", w.Waiting(job))
 

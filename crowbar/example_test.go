@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar"
@@ -43,13 +44,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(why.Sentence)
-	fmt.Println(why.Command)
+	fmt.Println(strings.ReplaceAll(why.Sentence, "; ", ";\n  "))
 	cancel()
 	<-ended
 	// Output:
-	// d52-54-00-12-34-56.crowbar.internal is in discovered: it pauses until an operator allocates it, so that its roles are known before its hardware is configured
-	// crowbar node allocate d52-54-00-12-34-56.crowbar.internal
+	// d52-54-00-12-34-56.crowbar.internal is in discovered: it pauses until an operator allocates it, so that its roles are known before its hardware is configured;
+	//   it cannot be allocated yet: this server has no barclamp that installs nodes;
+	//   start it with the provisioner
 }
 
 // VerifyEvents shows that nobody changed the log behind the engine's back.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
+	"github.com/crowbarkit/crowbarkit/proposal"
 	"github.com/crowbarkit/crowbarkit/statemachine"
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
@@ -27,6 +28,8 @@ type NodePlan struct {
 	// Destructions lists everything that will lose data; its hash names what is granted.
 	Destructions []barclamp.Destruction `json:"destructions"`
 	Hash         string                 `json:"hash"`
+	// Refused says why the node cannot be allocated all the same; empty if it can.
+	Refused string `json:"refused,omitempty"`
 }
 
 // PlanPart is one barclamp's plan in one state.
@@ -68,13 +71,15 @@ func (e *Engine) Plan(ctx context.Context, name string) (*NodePlan, error) {
 			return nil, fmt.Errorf("%w for node %s: operation %s is planned twice", ErrNoPlan, n.Name, d.Operation)
 		}
 	}
+	plan.Refused = e.notInstalled(plan)
 	plan.Hash, err = destructionHash(plan.Destructions)
 	return plan, err
 }
 
-// notInstalled says why nobody would install the node; empty if somebody would.
-func (p *NodePlan) notInstalled() string {
-	why := "no proposal in force installs nodes; first: crowbar proposal create provisioner, crowbar proposal commit provisioner"
+// notInstalled says why a node with this plan would wait in installing for ever; empty if
+// somebody installs it.
+func (e *Engine) notInstalled(p *NodePlan) string {
+	why, _ := e.noInstaller()
 	for _, part := range p.Parts {
 		switch {
 		case part.State != lifecycle.Installing:
@@ -84,7 +89,23 @@ func (p *NodePlan) notInstalled() string {
 			why = part.Skipped
 		}
 	}
-	return why
+	return fmt.Sprintf("node %s would wait in installing for ever: %s", p.Node, why)
+}
+
+// noInstaller says why nodes cannot be installed, and the command that changes it; empty if a
+// proposal in force plans something for the state installing. The barclamp's name is Crowbar's.
+func (e *Engine) noInstaller() (why, command string) {
+	if slices.ContainsFunc(e.hooks(lifecycle.Installing), func(h hook) bool { return h.acts.Planner != nil }) {
+		return "", ""
+	}
+	if _, err := e.config.Registry.Get("provisioner"); err != nil {
+		return "this server has no barclamp that installs nodes; start it with the provisioner", ""
+	}
+	k := proposal.Key{Barclamp: "provisioner", Name: "default"}
+	if e.proposals.number(k) != 0 {
+		return "no proposal in force installs nodes; first: crowbar proposal commit provisioner", "crowbar proposal commit provisioner"
+	}
+	return "no proposal in force installs nodes; first: crowbar proposal create provisioner, crowbar proposal commit provisioner", "crowbar proposal create provisioner"
 }
 
 // destructionHash names a set of destructions: operations and disks, not their wording.
@@ -122,8 +143,8 @@ func (e *Engine) Allocate(ctx context.Context, name, actor string, opts Allocate
 	if err != nil {
 		return nil, err
 	}
-	if why := plan.notInstalled(); why != "" {
-		return nil, fmt.Errorf("%w: node %s would wait in installing for ever: %s", ErrRefused, plan.Node, why)
+	if plan.Refused != "" {
+		return nil, fmt.Errorf("%w: %s", ErrRefused, plan.Refused)
 	}
 	switch {
 	case opts.PlanHash != "" && opts.PlanHash != plan.Hash:

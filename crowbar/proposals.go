@@ -54,15 +54,6 @@ func (e *Engine) CreateProposal(ctx context.Context, p NewProposal) (*proposal.R
 	if e.proposals.number(p.Key) != 0 {
 		return nil, nil, fmt.Errorf("%w: proposal %s exists; show it, or import a file as its next revision", proposal.ErrConflict, p.Key)
 	}
-	if !b.Info().AllowMultiple {
-		others, err := e.proposals.Keys(ctx, p.Key.Barclamp)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(others) > 0 {
-			return nil, nil, fmt.Errorf("%w: barclamp %s allows one proposal, and %s exists", proposal.ErrConflict, p.Key.Barclamp, others[0])
-		}
-	}
 	draft, err := b.Propose(ctx, e.Site())
 	if err != nil {
 		return nil, nil, fmt.Errorf("crowbar: %s proposes: %w", p.Key.Barclamp, err)
@@ -199,6 +190,13 @@ func (e *Engine) Commit(ctx context.Context, k proposal.Key, number int, actor s
 	}
 	if err := e.Check(ctx, r.Document); err != nil {
 		return nil, nil, fmt.Errorf("crowbar: revision %d of %s cannot be committed: %w", r.Number, k, err)
+	}
+	if !e.config.Registry.For(r.Document).Info().AllowMultiple {
+		for _, other := range e.Site().Proposals(k.Barclamp) {
+			if other != k {
+				return nil, nil, fmt.Errorf("%w: barclamp %s allows one proposal in force, and %s is; save what it should say as its next revision: crowbar proposal import FILE --name %s", ErrRefused, k.Barclamp, other, other.Name)
+			}
+		}
 	}
 	c := &change{}
 	status, statusRevision := e.statuses.get(k.String())

@@ -161,7 +161,7 @@ func (e *Engine) Waiting(j *Job) string {
 		why = t.paused
 	}
 	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.start(e.config.Registry.For(config.Document).Info(), j) {
-		return "waits for its turn: an earlier job has its nodes"
+		return e.behind(j, t)
 	}
 	names := slices.Sorted(maps.Keys(why))
 	text := fmt.Sprintf("waits for %d of %s: %s %s", len(names), nodes(len(t.all())+len(t.lost)), names[0], why[names[0]])
@@ -169,4 +169,19 @@ func (e *Engine) Waiting(j *Job) string {
 		text += fmt.Sprintf(", and %d more", len(names)-1)
 	}
 	return text
+}
+
+// behind says which earlier job has nodes that this one needs; empty if none does and the job
+// is about to begin.
+func (e *Engine) behind(j *Job, t *targets) string {
+	for _, other := range e.jobs.list() {
+		if other.Kind != JobApply || !other.Active() || other.ID == j.ID || other.Status == JobQueued && other.ID > j.ID {
+			continue
+		}
+		its := e.targets(other).all()
+		if slices.ContainsFunc(t.nodes(), func(n string) bool { return slices.Contains(its, n) }) {
+			return fmt.Sprintf("waits for its turn: job %s has its nodes", other.ID)
+		}
+	}
+	return ""
 }

@@ -74,6 +74,10 @@ func (e *Engine) sentence(n *Node, w statemachine.Explanation) (sentence, comman
 	case w.State == lifecycle.Discovered && w.Phase == statemachine.PhaseSettled:
 		rest = append(rest, "it pauses until an operator allocates it, so that its roles are known before its hardware is configured")
 		command = "crowbar node allocate " + n.Name
+		if why, first := e.noInstaller(); why != "" {
+			rest = append(rest, "it cannot be allocated yet: "+why)
+			command = first
+		}
 	case w.State == lifecycle.Problem:
 		rest = append(rest, w.Reason)
 		command = "crowbar node reset " + n.Name

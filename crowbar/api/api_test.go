@@ -273,7 +273,7 @@ func TestRefusals(t *testing.T) {
 
 		_, err = c.Allocate(ctx, name, client.AllocateOptions{AllowDestroy: true})
 		require.ErrorIs(t, err, client.ErrRefused)
-		require.ErrorContains(t, err, "crowbar proposal create provisioner")
+		require.ErrorContains(t, err, "no barclamp that installs nodes")
 
 		_, err = c.CreateProposal(ctx, client.NewProposal{Barclamp: "rack", Name: "a-b"})
 		require.ErrorIs(t, err, client.ErrInvalid)

@@ -121,7 +121,8 @@ func (a *api) createProposal(w http.ResponseWriter, r *http.Request) error {
 	}
 	revision, explanations, err := a.Engine.CreateProposal(r.Context(), p)
 	if errors.Is(err, proposal.ErrConflict) { // a first revision conflicts with nothing else
-		return a.present(r.Context(), p.Key)
+		return fmt.Errorf("%w: proposal %s exists; look at it: crowbar proposal show %s %s; a file becomes its next revision: crowbar proposal import FILE",
+			errExists, p.Key, p.Key.Barclamp, p.Key.Name)
 	}
 	if err != nil {
 		return err
@@ -132,20 +133,6 @@ func (a *api) createProposal(w http.ResponseWriter, r *http.Request) error {
 	}
 	reply(w, http.StatusCreated, client.Created{Revision: &wire, Explanations: explanations})
 	return nil
-}
-
-// present says what keeps a proposal from being made.
-func (a *api) present(ctx context.Context, k proposal.Key) error {
-	if _, err := a.Engine.Proposals().Get(ctx, k, 0); err == nil {
-		return fmt.Errorf("%w: proposal %s exists; look at it: crowbar proposal show %s %s; a file becomes its next revision: crowbar proposal import FILE",
-			errExists, k, k.Barclamp, k.Name)
-	}
-	others, err := a.Engine.Proposals().Keys(ctx, k.Barclamp)
-	if err != nil || len(others) == 0 {
-		return fmt.Errorf("%w: proposal %s exists", errExists, k)
-	}
-	return fmt.Errorf("%w: barclamp %s allows one proposal, and that is %s; look at it: crowbar proposal show %s %s",
-		errExists, k.Barclamp, others[0], k.Barclamp, others[0].Name)
 }
 
 // importProposal stores the body as it is.

@@ -78,7 +78,7 @@ func wirePlan(p *crowbar.NodePlan) client.Plan {
 		destructions = []barclamp.Destruction{}
 	}
 	return client.Plan{
-		Node: p.Node, Hash: p.Hash, Destructions: destructions,
+		Node: p.Node, Hash: p.Hash, Destructions: destructions, Refused: p.Refused,
 		Parts: each(p.Parts, func(part crowbar.PlanPart) client.PlanPart { return client.PlanPart(part) }),
 	}
 }

@@ -170,7 +170,7 @@ func TestOpenDamaged(t *testing.T) {
 				_, err := boltstore.Open(path, nil)
 				require.ErrorIs(t, err, boltstore.ErrDamaged)
 				require.ErrorContains(t, err, path)
-				require.ErrorContains(t, err, "restore a backup")
+				require.ErrorContains(t, err, "restore a copy of it")
 			}
 		})
 	}

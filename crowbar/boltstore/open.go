@@ -198,9 +198,9 @@ func openError(path string, err error) error {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("open %s: %w; stop it or give another --data-dir", path, ErrLocked)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return fmt.Errorf("open %s: %w (%w); restore a backup", path, ErrDamaged, err)
+		return fmt.Errorf("open %s: %w (%w); restore a copy of it, or move it away to begin anew", path, ErrDamaged, err)
 	case errors.Is(err, ErrDamaged):
-		return fmt.Errorf("open %s: %w; restore a backup", path, err)
+		return fmt.Errorf("open %s: %w; restore a copy of it, or move it away to begin anew", path, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("open %s: %w; give this user the right to write there, or another --data-dir", path, err)
 	case problem != nil && !errors.Is(err, fs.ErrNotExist):

@@ -82,7 +82,7 @@ func (c *Client) Proposal(ctx context.Context, k proposal.Key, number int) (*Rev
 }
 
 // CreateProposal lets the barclamp propose, from its template or the given document.
-// ErrExists if the proposal exists, or another one of a barclamp that allows one only.
+// ErrExists if the proposal exists.
 func (c *Client) CreateProposal(ctx context.Context, p NewProposal) (*Created, error) {
 	return one[Created](ctx, c, post("proposals"), p)
 }

@@ -110,6 +110,7 @@ type Plan struct {
 	// Destructions lists everything that will lose data; Hash names it, for Allocate.
 	Destructions []barclamp.Destruction `json:"destructions"`
 	Hash         string                 `json:"hash"`
+	Refused      string                 `json:"refused,omitempty"` // why the node cannot be allocated all the same
 }
 
 // PlanPart is one barclamp's plan in one state.

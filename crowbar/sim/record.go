@@ -89,7 +89,7 @@ func load(path string, into any) (bool, error) {
 		err = json.Unmarshal(data, into)
 	}
 	if err != nil {
-		return false, fmt.Errorf("sim: read %s: %w", path, err)
+		return false, fmt.Errorf("sim: %s, which keeps a simulated machine, cannot be read; restore it, or begin anew with another directory: %w", path, err)
 	}
 	return true, nil
 }

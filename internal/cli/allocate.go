@@ -53,6 +53,10 @@ func (a *allocation) run(ctx context.Context, c *client.Client, args []string) e
 			failures = append(failures, err)
 			continue
 		}
+		if p.Refused != "" {
+			failures = append(failures, refusal(p.Refused))
+			continue
+		}
 		a.show(p)
 		plans = append(plans, p)
 		destroys = destroys || len(p.Destructions) > 0
