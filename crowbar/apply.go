@@ -19,6 +19,9 @@ import (
 func (e *Engine) apply(ctx context.Context, id string, t *targets) error {
 	a := &application{engine: e, id: id, targets: t, visits: map[string]int64{}, failed: map[string]string{}}
 	j, err := a.start(ctx)
+	if errors.Is(err, errReplaced) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -28,6 +31,9 @@ func (e *Engine) apply(ctx context.Context, id string, t *targets) error {
 	}
 	return a.finish(ctx, j, outcome)
 }
+
+// errReplaced says that a newer commit ended the job before it began.
+var errReplaced = errors.New("replaced by a newer commit")
 
 // An application is one run of an apply job.
 type application struct {
@@ -49,8 +55,8 @@ func (a *application) start(ctx context.Context) (*Job, error) {
 		return nil, err
 	}
 	config, revision := e.configs.get(configRole(present.Proposal))
-	if revision == 0 {
-		return nil, fmt.Errorf("%w: %s is not in force any more", ErrNotFound, present.Proposal)
+	if revision == 0 || config.Revision != present.Revision {
+		return nil, errReplaced
 	}
 	a.document, a.order = config.Document, config.deployment().ElementOrder
 	a.info = e.config.Registry.For(config.Document).Info()
@@ -59,6 +65,10 @@ func (a *application) start(ctx context.Context) (*Job, error) {
 	}
 	maps.Copy(a.failed, a.targets.lost)
 	j, err := e.updateJob(ctx, a.id, func(j *Job, c *change) {
+		if !j.Active() { // a commit was faster; it ended the job and put another document in force
+			c.fail(errReplaced)
+			return
+		}
 		if j.Status == JobQueued {
 			j.Status, j.Started = JobRunning, e.clock.Now().UTC()
 			c.tell(actorEngine, "job.started", j.Proposal.String(), fmt.Sprintf("job %s: %s began on %s", j.ID, j.Title, nodes(len(a.targets.due))))

@@ -401,3 +401,45 @@ func TestRepeatedReportFinishes(t *testing.T) {
 		require.Equal(t, lifecycle.Discovered, n.Lifecycle.State)
 	})
 }
+
+// TestCommitOvertakesAJob: a newer revision is committed at any moment while the job of the
+// older one is about to begin. The newer one is in force and applied, and no node is said to
+// have the older one.
+func TestCommitOvertakesAJob(t *testing.T) {
+	for moment := range 6 {
+		bubble(t, func(w *world) {
+			tickets := []*crowbar.Ticket{w.discover(0), w.discover(1)}
+			w.commit(rackKey)
+			latest, err := w.Proposals().Get(w.t.Context(), rackKey, 0)
+			require.NoError(t, err)
+			_, err = w.ImportProposal(w.t.Context(), rackKey, latest.Document, "tester", "once more")
+			require.NoError(t, err)
+			for _, ticket := range tickets {
+				w.allocate(ticket.Node)
+			}
+			w.drive(tickets[0])
+			var calls atomic.Int32
+			w.rack.asked = func() {
+				if calls.Add(1) == int32(moment+1) {
+					_, _, err = w.Commit(w.t.Context(), rackKey, 2, "tester")
+				}
+			}
+			w.drive(tickets[1])
+			time.Sleep(time.Hour)
+			w.rack.asked = nil
+			if errors.Is(err, crowbar.ErrConflict) {
+				_, _, err = w.Commit(w.t.Context(), rackKey, 2, "tester") // it ran already
+			}
+			require.NoError(t, err)
+			time.Sleep(time.Hour)
+			status := w.Status(rackKey)
+			require.Equal(t, crowbar.StatusApplied, status.Status, status.Reason)
+			require.Equal(t, 2, status.Applied)
+			for _, ticket := range tickets {
+				for _, applied := range w.settled(ticket.Node, lifecycle.Ready).Applied {
+					require.Equal(t, 2, applied.Revision)
+				}
+			}
+		})
+	}
+}

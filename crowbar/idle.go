@@ -24,7 +24,7 @@ func (e *Engine) Busy() bool {
 		if j.Status == JobRunning || revision == 0 {
 			return true
 		}
-		if t := e.targets(j); len(t.coming) > 0 || t.start(e.config.Registry.For(config.Document).Info(), j) {
+		if t := e.targets(j); len(t.coming) > 0 || t.canStart(e.config.Registry.For(config.Document).Info(), j) {
 			return true
 		}
 	}

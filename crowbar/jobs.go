@@ -104,7 +104,8 @@ func (e *Engine) closeOrphans(ctx context.Context) error {
 	return nil
 }
 
-// updateJob changes a job's record, which only the goroutine that runs the job does.
+// updateJob changes a job's record. Only the goroutine that runs the job does so, and a commit
+// that ends it before it runs: ErrConflict then.
 func (e *Engine) updateJob(ctx context.Context, id string, update func(j *Job, c *change)) (*Job, error) {
 	present, revision := e.jobs.get(id)
 	if revision == 0 {
@@ -148,7 +149,7 @@ func (e *Engine) runJobs(ctx context.Context) {
 			}
 			t := e.targets(j)
 			behind := slices.ContainsFunc(t.nodes(), func(n string) bool { return waiting[n] })
-			if behind || !t.start(e.config.Registry.For(config.Document).Info(), j) || !busy.take(j.ID, t.nodes()) {
+			if behind || !t.canStart(e.config.Registry.For(config.Document).Info(), j) || !busy.take(j.ID, t.nodes()) {
 				for _, n := range slices.Concat(t.nodes(), slices.Collect(maps.Keys(t.coming))) {
 					waiting[n] = waiting[n] || len(t.coming) > 0 || behind
 				}

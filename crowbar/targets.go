@@ -48,9 +48,9 @@ func (t *targets) short(info barclamp.Info, j *Job, alive func(node string) bool
 	return "", 0
 }
 
-// start says whether a job can begin: nobody is on the way any more, and the nodes that still
+// canStart says whether a job can begin: nobody is on the way any more, and the nodes that still
 // pause can be done without; whoever is allocated later is caught up with.
-func (t *targets) start(info barclamp.Info, j *Job) bool {
+func (t *targets) canStart(info barclamp.Info, j *Job) bool {
 	if len(t.coming) > 0 {
 		return false
 	}
@@ -160,7 +160,7 @@ func (e *Engine) Waiting(j *Job) string {
 	if len(why) == 0 {
 		why = t.paused
 	}
-	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.start(e.config.Registry.For(config.Document).Info(), j) {
+	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.canStart(e.config.Registry.For(config.Document).Info(), j) {
 		return e.behind(j, t)
 	}
 	names := slices.Sorted(maps.Keys(why))

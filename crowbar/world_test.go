@@ -24,7 +24,8 @@ import (
 // rack is a barclamp that does on hardware-installing what a test tells it to, and on
 // installing plans a wipe of the node's disk.
 type rack struct {
-	step func(ctx context.Context, sc barclamp.StepContext) error
+	step  func(ctx context.Context, sc barclamp.StepContext) error
+	asked func() // runs when somebody asks what the barclamp is, which is in the middle of most things
 }
 
 const rackTemplate = `{"id":"template-rack","description":"test","attributes":{"rack":{"size":42}},"deployment":{"rack":{
@@ -33,6 +34,9 @@ const rackTemplate = `{"id":"template-rack","description":"test","attributes":{"
 	"config":{"environment":"rack-config-default","mode":"full","transitions":true,"transition_list":["hardware-installing","installing"]}}}}`
 
 func (r *rack) Info() barclamp.Info {
+	if r.asked != nil {
+		r.asked()
+	}
 	template, err := proposal.Parse([]byte(rackTemplate))
 	if err != nil {
 		panic(err)
