@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,7 @@ import (
 // installing plans a wipe of the node's disk.
 type rack struct {
 	step  func(ctx context.Context, sc barclamp.StepContext) error
-	asked func() // runs when somebody asks what the barclamp is, which is in the middle of most things
+	asked atomic.Pointer[func()] // runs when somebody asks what the barclamp is, which is in the middle of most things
 }
 
 const rackTemplate = `{"id":"template-rack","description":"test","attributes":{"rack":{"size":42}},"deployment":{"rack":{
@@ -34,8 +35,8 @@ const rackTemplate = `{"id":"template-rack","description":"test","attributes":{"
 	"config":{"environment":"rack-config-default","mode":"full","transitions":true,"transition_list":["hardware-installing","installing"]}}}}`
 
 func (r *rack) Info() barclamp.Info {
-	if r.asked != nil {
-		r.asked()
+	if asked := r.asked.Load(); asked != nil {
+		(*asked)()
 	}
 	template, err := proposal.Parse([]byte(rackTemplate))
 	if err != nil {
