@@ -3,6 +3,7 @@ package proposal
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // in canonical form: no white space, keys sorted by bytes, strings with the fewest escapes,
 // numbers as written. Two documents say the same exactly if their Contents are equal.
 func (d *Document) Content() []byte {
-	return d.appendContent(make([]byte, 0, len(d.src)), 0)
+	return d.appendContent(make([]byte, 0, len(d.src)), 0, nil)
 }
 
 // Hash returns the SHA-256 of Content in hexadecimal.
@@ -22,7 +23,17 @@ func (d *Document) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (d *Document) appendContent(b []byte, i int) []byte {
+// content returns the canonical text of value i, for comparing.
+func (d *Document) content(i int) json.RawMessage { return d.appendContent(nil, i, nil) }
+
+// shown is content for people and logs: what stands for a secret has its place.
+func (d *Document) shown(i int) json.RawMessage { return d.appendContent(nil, i, d.secrets) }
+
+// appendContent writes value i; values in hide are written as the text that hides them.
+func (d *Document) appendContent(b []byte, i int, hide map[int]string) []byte {
+	if text, hidden := hide[i]; hidden {
+		return appendText(b, text)
+	}
 	switch d.kind(i) {
 	case isObject:
 		b = append(b, '{')
@@ -32,7 +43,7 @@ func (d *Document) appendContent(b []byte, i int) []byte {
 			}
 			b = appendText(b, m.name)
 			b = append(b, ':')
-			b = d.appendContent(b, m.at)
+			b = d.appendContent(b, m.at, hide)
 		}
 		return append(b, '}')
 	case isList:
@@ -42,7 +53,7 @@ func (d *Document) appendContent(b []byte, i int) []byte {
 			if c != first {
 				b = append(b, ',')
 			}
-			b = d.appendContent(b, c)
+			b = d.appendContent(b, c, hide)
 		}
 		return append(b, ']')
 	case isString:

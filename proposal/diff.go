@@ -156,7 +156,7 @@ func (c *comparer) equal(i, j int) bool {
 }
 
 func (c *comparer) added(path string, j int) {
-	after := c.b.content(j)
+	after := c.b.shown(j)
 	c.operation("add", path, after)
 	c.changes = append(c.changes, Change{Kind: c.kind, Path: path, After: after})
 }
@@ -164,11 +164,11 @@ func (c *comparer) added(path string, j int) {
 // removed tells the place of a value as the patch and as the reader of a knows it.
 func (c *comparer) removed(path, was string, i int) {
 	c.operation("remove", path, nil)
-	c.changes = append(c.changes, Change{Kind: c.kind, Path: was, Before: c.a.content(i)})
+	c.changes = append(c.changes, Change{Kind: c.kind, Path: was, Before: c.a.shown(i)})
 }
 
 func (c *comparer) replaced(path string, i, j int) {
-	before, after := c.a.content(i), c.b.content(j)
+	before, after := c.a.shown(i), c.b.shown(j)
 	c.operation("replace", path, after)
 	c.changes = append(c.changes, Change{Kind: c.kind, Path: path, Before: before, After: after})
 }
@@ -185,9 +185,6 @@ func (c *comparer) operation(op string, path string, value json.RawMessage) {
 	}
 	c.patch = append(c.patch, '}')
 }
-
-// content returns the canonical text of value i.
-func (d *Document) content(i int) json.RawMessage { return d.appendContent(nil, i) }
 
 // list matches the equal elements of two lists; what lies between two matches is compared pair
 // by pair, then removed or added.

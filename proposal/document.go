@@ -13,12 +13,13 @@ import (
 // survives: key order, number text (1.0, 1e3, integers of 20 digits), nulls, unicode. The zero
 // value is not a document; Parse and With make them.
 type Document struct {
-	tree                            // the source and where its values lie
-	barclamp               string   // the key of deployment
-	attributes, deployment int      // value of attributes.<barclamp> (-1: none) and deployment.<barclamp>
-	bookkeeping            []int    // values that are no content, ascending
-	id, description        string   // as decoded
-	roles                  []string // see Roles
+	tree                                  // the source and where its values lie
+	barclamp               string         // the key of deployment
+	attributes, deployment int            // value of attributes.<barclamp> (-1: none) and deployment.<barclamp>
+	bookkeeping            []int          // values that are no content, ascending
+	id, description        string         // as decoded
+	roles                  []string       // see Roles
+	secrets                map[int]string // values that are secrets, and what is shown in their place
 }
 
 var (
