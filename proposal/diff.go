@@ -3,7 +3,9 @@ package proposal
 import (
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"slices"
+	"strconv"
 )
 
 // A Kind tells what a Change is about.
@@ -34,14 +36,27 @@ type Change struct {
 	Role    string   `json:"role,omitempty"`
 	Added   []string `json:"added,omitempty"`
 	Removed []string `json:"removed,omitempty"`
+	// Secret: the value is a secret, and Before and After are what is shown in its place.
+	Secret bool `json:"secret,omitempty"`
+}
+
+// A Move is a node that left exactly one role and joined exactly one other.
+type Move struct {
+	Node string `json:"node"`
+	From string `json:"from"` // role
+	To   string `json:"to"`   // role
 }
 
 // A Diff is the difference between the contents of two documents.
 type Diff struct {
 	// Patch is a JSON Patch (RFC 6902) of add, remove and replace operations; applied to the
-	// earlier document's Content it gives exactly the later one's. It is never nil.
+	// earlier document's Content it gives exactly the later one's, except that secrets stand
+	// in it as they are shown. It is never nil.
 	Patch   json.RawMessage `json:"patch"`
 	Changes []Change        `json:"changes"`
+	// Moves tells which of the nodes that Changes call added and removed only changed their role.
+	// It is nil where that would take more bytes than twice the documents and a megabyte.
+	Moves []Move `json:"moves,omitempty"`
 }
 
 // Empty tells whether the documents say the same.
@@ -50,34 +65,76 @@ func (d *Diff) Empty() bool { return len(d.Changes) == 0 }
 // Compare returns what changed from a to b. Bookkeeping is not compared (see Content), numbers
 // are compared as text: 1.0 is not 1. Lists are matched element by element, so that an
 // insertion does not rewrite what follows; a role's nodes are compared as a set, and replaced
-// as one list in the patch. The cost is linear in the documents (but for sorting keys).
-// Documents of different barclamps fail with ErrOtherBarclamp.
-func Compare(a, b *Document) (*Diff, error) {
-	if a.barclamp != b.barclamp {
-		return nil, fmt.Errorf("%w: %s and %s", ErrOtherBarclamp, a.barclamp, b.barclamp)
+// as one list in the patch. A value that either document knows to be a secret is compared as
+// it is and shown hidden. The cost is linear in the documents (but for sorting keys, and for
+// the bounded search for a short patch of a list).
+//
+// Each operation and each Change names its place, which for very many below very long names would
+// be much longer than the documents. Where the paths of all in one object or list take more than
+// twice its two texts and a megabyte, it is replaced as a whole, in one operation and one Change;
+// the roles as a whole are a Change of KindRole without a Role.
+//
+// Documents of different barclamps fail with ErrOtherBarclamp. Summarize is for whom one line
+// is enough.
+func Compare(a, b *Document) (*Diff, error) { return compareWithin(a, b, spareBytes) }
+
+// compareWithin is Compare with other spareBytes.
+func compareWithin(a, b *Document, spare int) (*Diff, error) {
+	c, err := newComparer(a, b, spare)
+	if err != nil {
+		return nil, err
 	}
-	c := comparer{a: a, b: b, patch: []byte{'['}}
-	c.document()
-	return &Diff{Patch: append(c.patch, ']'), Changes: c.changes}, nil
+	return c.diff(), nil
 }
 
 // A comparer finds the differences. The operations of a patch are made one after the other, in
 // such an order that all before the present place looks as in b already: so the path of a place
 // in b serves the patch and the reader alike, save for what is removed from a list.
 type comparer struct {
-	a, b    *Document
-	kind    Kind // of the changes being found
-	patch   []byte
-	changes []Change
+	a, b  hasher
+	kind  Kind // of the differences being found
+	paths paths
+	found []difference
+	bytes int // of the paths of found
+	spare int
+}
+
+// A difference is an operation and a change that are not spelt yet.
+type difference struct {
+	kind      Kind
+	path, was int // as the patch and as the reader of a know it
+	i, j      int // values of a and b; -1: none
+	form      form
+}
+
+// A form is how a difference is told.
+type form uint8
+
+const (
+	formValue  form = iota
+	formWhole       // an object or list with too many differences to name
+	formRole        // the nodes of one role
+	formPatch       // an operation alone: the changes are told as formReader
+	formReader      // a role's change alone, the patch being one formPatch
+)
+
+func newComparer(a, b *Document, spare int) (*comparer, error) {
+	if a.barclamp != b.barclamp {
+		return nil, fmt.Errorf("%w: %s and %s", ErrOtherBarclamp, a.barclamp, b.barclamp)
+	}
+	seed := maphash.MakeSeed()
+	c := &comparer{a: hasher{Document: a, seed: seed}, b: hasher{Document: b, seed: seed}, paths: newPaths(), spare: spare}
+	c.document()
+	return c, nil
 }
 
 func (c *comparer) document() {
-	c.members(0, 0, "", func(name string, path string, i, j int) {
+	c.members(0, 0, topPath, func(name string, path, i, j int) {
 		switch name {
 		case "attributes":
 			c.compare(KindAttribute, path, i, j)
 		case "deployment":
-			c.deployment(pointerTo(path, c.a.barclamp))
+			c.deployment(c.paths.below(path, c.a.barclamp))
 		case "description":
 			c.compare(KindDescription, path, i, j)
 		default:
@@ -86,213 +143,157 @@ func (c *comparer) document() {
 	})
 }
 
-func (c *comparer) deployment(path string) {
-	c.members(c.a.deployment, c.b.deployment, path, func(name string, path string, i, j int) {
-		switch name {
-		case keyElements:
-			c.elements(path, i, j)
-		case keyElementOrder, keyRunListOrder:
-			c.compare(KindOrder, path, i, j)
-		case keyElementStates:
-			c.compare(KindStates, path, i, j)
-		default:
-			c.compare(KindConfig, path, i, j)
-		}
+func (c *comparer) deployment(path int) {
+	i, j := c.a.deployment, c.b.deployment
+	c.container(KindConfig, path, i, j, func() {
+		c.members(i, j, path, func(name string, path, i, j int) {
+			switch name {
+			case keyElements:
+				c.container(KindRole, path, i, j, func() { c.elements(path, i, j) })
+			case keyElementOrder, keyRunListOrder:
+				c.compare(KindOrder, path, i, j)
+			case keyElementStates:
+				c.compare(KindStates, path, i, j)
+			default:
+				c.compare(KindConfig, path, i, j)
+			}
+		})
 	})
 }
 
-// members visits the members of two objects by name; -1 stands for a member that is not there.
-func (c *comparer) members(i, j int, path string, visit func(name string, path string, i, j int)) {
-	old, now := c.a.contentMembers(i), c.b.contentMembers(j)
-	for len(old) > 0 || len(now) > 0 {
-		name, i, j := "", -1, -1
-		switch {
-		case len(now) == 0 || len(old) > 0 && old[0].name <= now[0].name:
-			name = old[0].name
-		default:
-			name = now[0].name
-		}
-		if len(old) > 0 && old[0].name == name {
-			i, old = old[0].at, old[1:]
-		}
-		if len(now) > 0 && now[0].name == name {
-			j, now = now[0].at, now[1:]
-		}
-		if i < 0 || j < 0 || c.a.raw(i) != c.b.raw(j) {
-			visit(name, pointerTo(path, name), i, j)
+// members visits the members of two objects by name, save those that are spelt alike; -1 stands
+// for a member that is not there.
+func (c *comparer) members(i, j, path int, visit func(name string, path, i, j int)) {
+	for _, p := range unlike(c.a.Document, i, c.b.Document, j) {
+		known, found := len(c.paths), len(c.found)
+		visit(p.name, c.paths.below(path, p.name), p.i, p.j)
+		if len(c.found) == found { // they say the same
+			c.paths = c.paths[:known]
 		}
 	}
+}
+
+// container finds the differences inside two values, and tells them as one if there are too many.
+func (c *comparer) container(k Kind, path, i, j int, inside func()) {
+	known, found, bytes := len(c.paths), len(c.found), c.bytes
+	inside()
+	if len(c.found) == found || c.bytes-bytes <= bytesOfPaths*(c.a.length(i)+c.b.length(j))+c.spare {
+		return
+	}
+	c.paths, c.found, c.bytes = c.paths[:known], c.found[:found], bytes
+	c.kind = k
+	c.differs(difference{path: path, was: path, i: i, j: j, form: formWhole})
+}
+
+// length returns how long the text of a value is; -1 has none.
+func (t *tree) length(i int) int {
+	if i < 0 {
+		return 0
+	}
+	return len(t.raw(i))
 }
 
 // compare finds the differences of two values, of which one may be absent (-1).
-func (c *comparer) compare(k Kind, path string, i, j int) {
+func (c *comparer) compare(k Kind, path, i, j int) {
 	c.kind = k
-	switch {
-	case i < 0:
-		c.added(path, j)
-	case j < 0:
-		c.removed(path, path, i)
-	default:
-		c.value(path, i, j)
+	if i < 0 || j < 0 {
+		c.differs(difference{path: path, was: path, i: i, j: j})
+		return
 	}
+	c.value(path, i, j)
 }
 
-func (c *comparer) value(path string, i, j int) {
+func (c *comparer) value(path, i, j int) {
 	switch k := c.a.kind(i); {
 	case k != c.b.kind(j):
-		c.replaced(path, i, j)
-	case k == isObject:
-		c.members(i, j, path, func(_ string, path string, i, j int) { c.compare(c.kind, path, i, j) })
-	case k == isList && c.kind == KindAttribute:
-		c.list(path, i, j)
-	case !c.equal(i, j):
-		c.replaced(path, i, j)
+		c.differs(difference{path: path, was: path, i: i, j: j})
+	case k == isObject && !c.secret(i, j):
+		kind := c.kind
+		c.container(kind, path, i, j, func() {
+			c.members(i, j, path, func(_ string, path, i, j int) { c.compare(kind, path, i, j) })
+		})
+	case k == isList && !c.secret(i, j) && c.kind == KindAttribute:
+		c.container(c.kind, path, i, j, func() { c.list(path, i, j) })
+	case !sameContent(c.a.Document, i, c.b.Document, j):
+		c.differs(difference{path: path, was: path, i: i, j: j})
 	}
 }
 
-// equal compares contents.
-func (c *comparer) equal(i, j int) bool {
-	return c.a.raw(i) == c.b.raw(j) || string(c.a.content(i)) == string(c.b.content(j))
+func (c *comparer) differs(d difference) {
+	d.kind = c.kind
+	c.bytes += c.paths[d.was].bytes
+	c.found = append(c.found, d)
 }
 
-func (c *comparer) added(path string, j int) {
-	after := c.b.shown(j)
-	c.operation("add", path, after)
-	c.changes = append(c.changes, Change{Kind: c.kind, Path: path, After: after})
-}
+// secret tells whether one of the values is a secret; its inside is not looked at.
+func (c *comparer) secret(i, j int) bool { return c.a.isSecret(i) || c.b.isSecret(j) }
 
-// removed tells the place of a value as the patch and as the reader of a knows it.
-func (c *comparer) removed(path, was string, i int) {
-	c.operation("remove", path, nil)
-	c.changes = append(c.changes, Change{Kind: c.kind, Path: was, Before: c.a.shown(i)})
-}
-
-func (c *comparer) replaced(path string, i, j int) {
-	before, after := c.a.shown(i), c.b.shown(j)
-	c.operation("replace", path, after)
-	c.changes = append(c.changes, Change{Kind: c.kind, Path: path, Before: before, After: after})
-}
-
-func (c *comparer) operation(op string, path string, value json.RawMessage) {
-	if len(c.patch) > 1 {
-		c.patch = append(c.patch, ',')
-	}
-	c.patch = append(c.patch, `{"op":"`+op+`","path":`...)
-	c.patch = appendText(c.patch, path)
-	if value != nil {
-		c.patch = append(c.patch, `,"value":`...)
-		c.patch = append(c.patch, value...)
-	}
-	c.patch = append(c.patch, '}')
-}
-
-// list matches the equal elements of two lists; what lies between two matches is compared pair
-// by pair, then removed or added.
-func (c *comparer) list(path string, i, j int) {
+// list aligns the elements of two lists; what lies between two that are equal is compared pair
+// by pair, then removed or added. Elements are aligned by hash and compared all the same: a
+// collision makes a patch longer, never wrong.
+func (c *comparer) list(path, i, j int) {
 	old, now := slices.Collect(c.a.children(i)), slices.Collect(c.b.children(j))
 	left, right := 0, 0
+	for left < len(old) && left < len(now) && c.a.raw(old[left]) == c.b.raw(now[left]) {
+		left, right = left+1, right+1
+	}
+	endLeft, endRight := len(old), len(now)
+	for endLeft > left && endRight > right && c.a.raw(old[endLeft-1]) == c.b.raw(now[endRight-1]) {
+		endLeft, endRight = endLeft-1, endRight-1
+	}
+	element := func(index int) int { return c.paths.below(path, strconv.Itoa(index)) }
+	both := func(x, y int) {
+		if c.a.raw(old[x]) != c.b.raw(now[y]) {
+			c.value(element(y), old[x], now[y])
+		}
+	}
 	between := func(toLeft, toRight int) {
 		for ; left < toLeft && right < toRight; left, right = left+1, right+1 {
-			c.value(pointerAt(path, right), old[left], now[right])
+			both(left, right)
 		}
 		for ; left < toLeft; left++ {
-			c.removed(pointerAt(path, right), pointerAt(path, left), old[left])
+			c.differs(difference{path: element(right), was: element(left), i: old[left], j: -1})
 		}
 		for ; right < toRight; right++ {
-			c.added(pointerAt(path, right), now[right])
+			at := element(right)
+			c.differs(difference{path: at, was: at, i: -1, j: now[right]})
 		}
 	}
-	for _, m := range matches(c.texts(old, now)) {
-		between(m[0], m[1])
-		left, right = m[0]+1, m[1]+1
+	first := left
+	for _, m := range align(c.a.all(old[left:endLeft]), c.b.all(now[right:endRight])) {
+		x, y := first+m[0], first+m[1]
+		between(x, y)
+		both(x, y)
+		left, right = x+1, y+1
 	}
-	between(len(old), len(now))
-}
-
-// texts returns the contents of the elements, to match them by.
-func (c *comparer) texts(old, now []int) (a, b []string) {
-	a, b = make([]string, len(old)), make([]string, len(now))
-	for n, i := range old {
-		a[n] = string(c.a.content(i))
-	}
-	for n, j := range now {
-		b[n] = string(c.b.content(j))
-	}
-	return a, b
-}
-
-// matches returns ascending pairs of equal elements: all that the lists begin and end with in
-// common and, if what is left is small, a longest common subsequence of that.
-func matches(a, b []string) [][2]int {
-	var pairs [][2]int
-	start := 0
-	for start < len(a) && start < len(b) && a[start] == b[start] {
-		pairs = append(pairs, [2]int{start, start})
-		start++
-	}
-	endA, endB := len(a), len(b)
-	for endA > start && endB > start && a[endA-1] == b[endB-1] {
-		endA, endB = endA-1, endB-1
-	}
-	for _, m := range commonSubsequence(a[start:endA], b[start:endB]) {
-		pairs = append(pairs, [2]int{start + m[0], start + m[1]})
-	}
-	for endA < len(a) {
-		pairs = append(pairs, [2]int{endA, endB})
-		endA, endB = endA+1, endB+1
-	}
-	return pairs
-}
-
-// commonSubsequence is quadratic, so it leaves alone what is not small: a patch of such a list
-// is longer then, and as right.
-func commonSubsequence(a, b []string) [][2]int {
-	const most = 1 << 14
-	if len(a)*len(b) > most {
-		return nil
-	}
-	width := len(b) + 1
-	longest := make([]int, (len(a)+1)*width) // of a[i:], b[j:]
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			at := i*width + j
-			if a[i] == b[j] {
-				longest[at] = longest[at+width+1] + 1
-			} else {
-				longest[at] = max(longest[at+width], longest[at+1])
-			}
-		}
-	}
-	var pairs [][2]int
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		switch at := i*width + j; {
-		case a[i] == b[j]:
-			pairs = append(pairs, [2]int{i, j})
-			i, j = i+1, j+1
-		case longest[at+width] >= longest[at+1]:
-			i++
-		default:
-			j++
-		}
-	}
-	return pairs
+	between(endLeft, endRight)
 }
 
 // elements compares the nodes of the roles. Where one side has no map of roles (absent, null or
 // []) the patch takes all of it at once; people still see the roles.
-func (c *comparer) elements(path string, i, j int) {
-	c.kind = KindRole
-	patch, changes := c.patch, c.changes
-	oldMap, newMap := mapOrNone(c.a, i), mapOrNone(c.b, j)
-	c.members(oldMap, newMap, path, c.role)
-	if oldMap >= 0 && newMap >= 0 {
+func (c *comparer) elements(path, i, j int) {
+	oldMap, newMap := mapOrNone(c.a.Document, i), mapOrNone(c.b.Document, j)
+	maps := oldMap >= 0 && newMap >= 0
+	found := len(c.found)
+	c.members(oldMap, newMap, path, func(_ string, path, i, j int) {
+		first := len(c.found)
+		c.compare(KindRole, path, i, j)
+		for n := first; n < len(c.found); n++ { // a list, so one at most
+			c.found[n].form = formReader
+			if maps {
+				c.found[n].form = formRole
+			}
+		}
+	})
+	if maps {
 		return
 	}
-	roles := slices.Clone(c.changes[len(changes):])
-	c.patch, c.changes = patch, changes
+	roles := len(c.found)
 	c.compare(KindRole, path, i, j)
-	if len(roles) > 0 {
-		c.changes = append(changes, roles...)
+	if roles > found {
+		for n := roles; n < len(c.found); n++ {
+			c.found[n].form = formPatch
+		}
 	}
 }
 
@@ -301,17 +302,6 @@ func mapOrNone(d *Document, i int) int {
 		return i
 	}
 	return -1
-}
-
-func (c *comparer) role(role, path string, i, j int) {
-	first := len(c.changes)
-	c.compare(KindRole, path, i, j)
-	for n := first; n < len(c.changes); n++ {
-		before, after := c.a.texts(i), c.b.texts(j)
-		c.changes[n].Role = role
-		c.changes[n].Added = without(after, before)
-		c.changes[n].Removed = without(before, after)
-	}
 }
 
 // without returns the elements of list that are not in other, each once.

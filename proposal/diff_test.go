@@ -49,7 +49,7 @@ func TestCompare(t *testing.T) {
 		"roles": {document("{}", `"elements":{"compute":["node3","node1"]}`), document("{}", `"elements":{"compute":["node1","node7","node8"]}`),
 			"compute: + node7, node8 − node3\n", `[{"op":"replace","path":"` + dep + `/elements/compute","value":["node1","node7","node8"]}]`},
 		"role added and removed": {document("{}", `"elements":{"compute":["n1"],"volume":[]}`), document("{}", `"elements":{"controller":["n1"],"x":[]}`),
-			"compute: − n1\ncontroller: + n1\nvolume: − no nodes\nx: + no nodes\n",
+			"compute: − n1 (to controller)\ncontroller: + n1 (from compute)\nvolume: − no nodes\nx: + no nodes\n",
 			`[{"op":"remove","path":"` + dep + `/elements/compute"},{"op":"add","path":"` + dep + `/elements/controller","value":["n1"]},` +
 				`{"op":"remove","path":"` + dep + `/elements/volume"},{"op":"add","path":"` + dep + `/elements/x","value":[]}]`},
 		"role reordered": {document("{}", `"elements":{"compute":["n1","n2"]}`), document("{}", `"elements":{"compute":["n2","n1"]}`),
@@ -127,11 +127,15 @@ func checkDiff(t require.TestingT, a, b *proposal.Document) {
 	// The patch leads from a to b.
 	require.Empty(t, cmp.Diff(after, applyPatch(t, before, d.Patch)), "patch %s", d.Patch)
 
+	line, err := proposal.Summarize(a, b)
+	require.NoError(t, err)
+	require.Equal(t, d.Summary(), line)
+
 	// A role's nodes go from the one set to the other.
 	old, now := a.Deployment().Elements, b.Deployment().Elements
 	for _, c := range d.Changes {
-		if c.Kind != proposal.KindRole || c.Role == "" {
-			continue
+		if c.Kind != proposal.KindRole || c.Path == "/deployment/"+a.Barclamp()+"/elements" {
+			continue // no role's, but of the map as a whole
 		}
 		set := slices.DeleteFunc(slices.Clone(old[c.Role]), func(n string) bool { return slices.Contains(c.Removed, n) })
 		set = append(set, c.Added...)
@@ -140,6 +144,41 @@ func checkDiff(t require.TestingT, a, b *proposal.Document) {
 		delete(now, c.Role)
 	}
 	require.Empty(t, cmp.Diff(old, now), "a role changed and no change says so")
+}
+
+// Where there is no room for the paths, objects and lists are replaced as a whole, and still the
+// patch leads from a to b.
+func TestPatchWithoutRoomLeadsFromAToB(t *testing.T) {
+	generated := documents()
+	wholes := 0
+	rapid.Check(t, func(t *rapid.T) {
+		a := parse(t, generated.Draw(t, "a"))
+		b := parse(t, generated.Draw(t, "b"))
+		spare := rapid.IntRange(-200, 50).Draw(t, "spare")
+		d, err := proposal.CompareWithin(a, b, spare)
+		require.NoError(t, err)
+		require.Equal(t, a.Hash() == b.Hash(), d.Empty())
+		require.Equal(t, string(d.Patch) == "[]", d.Empty(), "patch and changes")
+		require.Empty(t, cmp.Diff(decode(t, b.Content()), applyPatch(t, decode(t, a.Content()), d.Patch)), "patch %s", d.Patch)
+		wholes += len(compare(t, a, b).Changes) - len(d.Changes)
+		for _, c := range d.Changes {
+			require.NotEmpty(t, c.String())
+		}
+	})
+	require.Positive(t, wholes)
+}
+
+func TestSummarizeIsSummary(t *testing.T) {
+	generated := documents()
+	rapid.Check(t, func(t *rapid.T) {
+		a := parse(t, generated.Draw(t, "a"))
+		b := parse(t, generated.Draw(t, "b"))
+		text, err := proposal.Summarize(a, b)
+		require.NoError(t, err)
+		require.Equal(t, compare(t, a, b).Summary(), text)
+	})
+	_, err := proposal.Summarize(parse(t, document("{}", "")), parse(t, strings.ReplaceAll(document("{}", ""), "nova", "swift")))
+	require.ErrorIs(t, err, proposal.ErrOtherBarclamp)
 }
 
 func sortedSet(list []string) []string {
@@ -196,23 +235,6 @@ func TestListTooLongToAlign(t *testing.T) {
 		parse(t, document(`{"l":[`+strings.Join(b, ",")+`]}`, "")))
 }
 
-// FuzzCompare: whatever two documents Parse takes, the laws of a diff hold.
-func FuzzCompare(f *testing.F) {
-	f.Add([]byte(document(`{"a":[1,2,3],"b":{"c":1.0}}`, `"elements":{"x":["n1"]}`)), []byte(document(`{"a":[2,3,4],"b":{"c":1}}`, `"elements":null`)))
-	f.Add([]byte(document(`{"a":null}`, "")), []byte(document(`{}`, `"config":{"environment":"x"}`)))
-	f.Fuzz(func(t *testing.T, first, second []byte) {
-		a, err := proposal.Parse(first)
-		if err != nil {
-			return
-		}
-		b, err := proposal.Parse(second)
-		if err != nil || a.Barclamp() != b.Barclamp() {
-			return
-		}
-		checkDiff(t, a, b)
-	})
-}
-
 // A deployment of ten times the nodes costs at most some ten times the memory: an LCS or a
 // comparison of all pairs would cost a hundred times. Memory is counted, not time, so that a
 // busy machine does not matter.
@@ -266,36 +288,76 @@ func TestDiffIsLinearInLongLists(t *testing.T) {
 	require.Less(t, large, 20*small, "%d bytes for 500 elements, %d for 5,000", small, large)
 }
 
-func BenchmarkCompare(b *testing.B) {
-	for _, size := range []int{20_000, 200_000} {
-		first, second := benchmarkPair(b, size)
-		b.Run(fmt.Sprintf("proposal/%dKB", size/1000), func(b *testing.B) {
-			for b.Loop() {
-				x, _ := proposal.Parse(first)
-				y, _ := proposal.Parse(second)
-				if _, err := proposal.Compare(x, y); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(fmt.Sprintf("jsondiff/%dKB", size/1000), func(b *testing.B) {
-			for b.Loop() {
-				if _, err := jsondiff.CompareJSON(first, second); err != nil {
-					b.Fatal(err)
-				}
-			}
+func TestMoves(t *testing.T) {
+	a := parse(t, document("{}", `"elements":{"compute":["n1","n2","n3","n4","n5"],"controller":["n9"],"volume":["n5"]}`))
+	b := parse(t, document("{}", `"elements":{"compute":["n4"],"controller":["n9","n1","n8","n2"],"storage":["n2","n5"]}`))
+	d := compare(t, a, b)
+	// n2 joined two roles, n5 left two, n3 joined none.
+	require.Empty(t, cmp.Diff([]proposal.Move{{Node: "n1", From: "compute", To: "controller"}}, d.Moves))
+	require.Equal(t, "compute: − n1 (to controller), n2, n3, n5\n"+
+		"controller: + n1 (from compute), n8, n2\n"+
+		"storage: + n2, n5\n"+
+		"volume: − n5\n", d.Text())
+	require.Equal(t, []string{"n1", "n2", "n3", "n5"}, d.Changes[0].Removed, "moved nodes are removed and added, too")
+	require.Equal(t, "compute: − n1, n2, n3, n5", d.Changes[0].String())
+
+	text, err := json.Marshal(d)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"moves":[{"node":"n1","from":"compute","to":"controller"}]`)
+}
+
+func TestSummary(t *testing.T) {
+	for name, c := range map[string]struct{ a, b, want string }{
+		"nothing":    {document("{}", ""), document("{}", `"crowbar-status":"x"`), "no changes"},
+		"one":        {document(`{"a":1}`, ""), document(`{"a":2}`, ""), "nova.a"},
+		"two":        {document(`{"a":1,"b":{"c.d":1}}`, ""), document(`{"a":2,"b":{}}`, ""), `nova.a, nova.b.c\.d`},
+		"many":       {document(`{}`, ""), document(`{"a":1,"b":2,"c":3,"d":4}`, `"config":{"mode":"full"}`), "nova.a, nova.b and 3 more"},
+		"role":       {document("{}", `"elements":{"x":["n1"]}`), document("{}", `"elements":{"x":["n2","n3"]}`), "x + 2 − 1"},
+		"both":       {document("{}", ""), document(`{"a":1}`, `"elements":{"x":["n2","n3"]}`), "nova.a; x + 2"},
+		"many roles": {document("{}", `"elements":{"c":["n1"],"d":["n1"]}`), document("{}", `"elements":{"a":["n1"],"b":[]}`), "a + 1, b and 2 more roles"},
+		"long":       {document("{}", ""), document(`{"`+strings.Repeat("ü", 80)+`":1}`, ""), "nova." + strings.Repeat("ü", 27) + "…"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, c.want, compare(t, parse(t, c.a), parse(t, c.b)).Summary())
 		})
 	}
 }
 
-func benchmarkPair(tb testing.TB, size int) (first, second []byte) {
-	var members []string
-	for n := 0; len(members)*100 < size; n++ {
-		members = append(members, fmt.Sprintf(`"key_%d": {"name": "value %d", "n": %d, "on": true, "list": ["a", "b", "c%d"], "none": null}`, n, n, n, n))
+func TestSecretsAreComparedAndNotShown(t *testing.T) {
+	const db = "/attributes/nova/db"
+	marked := func(attributes string, pointers ...string) *proposal.Document {
+		return proposal.Marked(parse(t, document(attributes, "")), pointers...)
 	}
-	a := parse(tb, document("{"+strings.Join(members, ",\n")+"}", `"elements":{"compute":["n1","n2"]}`))
-	b := with(tb, a,
-		set("/attributes/nova/key_0/name", `"new"`), set("/attributes/nova/key_9/list/-", `"z"`), remove("/attributes/nova/key_3"),
-		set("/attributes/nova/key_7/list/0", "1"), set("/attributes/nova/more", `{"a":1}`), set("/deployment/nova/elements/compute/-", `"n3"`))
-	return a.Bytes(), b.Bytes()
+	for name, c := range map[string]struct {
+		a, b *proposal.Document
+		text string
+	}{
+		"same":         {marked(`{"db":{"password":"hush1"}}`, db+"/password"), marked(`{"db":{"password":"hush\u0031"}}`, db+"/password"), ""},
+		"changed":      {marked(`{"db":{"password":"hush1"}}`, db+"/password"), marked(`{"db":{"password":"hush2"}}`, db+"/password"), "nova.db.password: changed (secret)\n"},
+		"new kind":     {marked(`{"db":{"password":"hush1"}}`, db+"/password"), marked(`{"db":{"password":["hush2"]}}`, db+"/password"), "nova.db.password: changed (secret)\n"},
+		"known before": {marked(`{"db":{"password":"hush1"}}`, db+"/password"), marked(`{"db":{"password":"hush2"}}`), "nova.db.password: changed (secret)\n"},
+		"known after":  {marked(`{"db":{"password":"hush1"}}`), marked(`{"db":{"password":"hush2"}}`, db+"/password"), "nova.db.password: changed (secret)\n"},
+		"added":        {marked(`{"db":{}}`), marked(`{"db":{"password":"hush2"}}`, db+"/password"), "nova.db.password: + (secret)\n"},
+		"removed":      {marked(`{"db":{"password":"hush1"}}`, db+"/password"), marked(`{"db":{}}`), "nova.db.password: − (secret)\n"},
+		"from null":    {marked(`{"db":{"password":null}}`), marked(`{"db":{"password":"hush2"}}`, db+"/password"), "nova.db.password: changed (secret)\n"},
+		"object":       {marked(`{"db":{"a":"hush1","b":"hush2"}}`, db), marked(`{"db":{"a":"hush1","b":"hush3"}}`, db), "nova.db: changed (secret)\n"},
+		"element":      {marked(`{"db":["hush1","hush2"]}`, db+"/0", db+"/1"), marked(`{"db":["hush0","hush1","hush2"]}`, db+"/0", db+"/1", db+"/2"), "nova.db.0: + (secret)\n"},
+		"within what is added": {marked(`{}`), marked(`{"db":{"password":"hush2","user":"nova"}}`, db+"/password"),
+			"nova.db: + {\"password\":\"(secret " + db + "/password)\",\"user\":\"nova\"}\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := compare(t, c.a, c.b)
+			require.Equal(t, c.text, d.Text())
+			require.Equal(t, c.text == "", d.Empty())
+			all, err := json.Marshal(d)
+			require.NoError(t, err)
+			require.NotContains(t, string(all)+d.Text()+d.Summary(), "hush")
+			if name == "from null" {
+				require.Equal(t, "null", string(d.Changes[0].Before))
+			}
+			for _, change := range d.Changes {
+				require.Equal(t, name != "within what is added", change.Secret)
+			}
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package proposal
 
 import (
+	"fmt"
 	"io"
 	"strings"
 )
@@ -10,18 +11,117 @@ import (
 //	nova.libvirt_type: "kvm" → "qemu"
 //	nova.debug: + true
 //	nova.verbose: − false
-//	nova-compute-kvm: + node7 − node3
+//	nova.db.password: changed (secret)
+//	nova-controller: + node7 (from nova-compute-kvm), node9
+//	nova-compute-kvm: − node7 (to nova-controller), node3
 //	element_run_list_order.nova-controller: 95 → 90
 //
 // Paths begin below attributes or deployment.<barclamp>; a dot within a key is written `\.`.
 // Without changes it is empty.
 func (d *Diff) Text() string {
+	type membership struct{ node, role string }
+	moved := make(map[membership]string, 2*len(d.Moves))
+	for _, m := range d.Moves {
+		moved[membership{m.Node, m.From}] = " (to " + m.To + ")"
+		moved[membership{m.Node, m.To}] = " (from " + m.From + ")"
+	}
 	var b strings.Builder
 	for _, c := range d.Changes {
-		b.WriteString(c.String())
+		b.WriteString(c.text(func(node string) string { return moved[membership{node, c.Role}] }))
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// Summary returns one line for a list of revisions: the first two values that changed, the
+// first two roles with how many nodes they gained and lost, and how many more there are:
+//
+//	nova.debug, nova.libvirt_type and 3 more; nova-compute-kvm + 1 − 2
+//	no changes
+//
+// Summarize gives the same without a Diff.
+func (d *Diff) Summary() string {
+	var values, roles tally
+	for _, c := range d.Changes {
+		if c.isRole() {
+			roles.add(func() string { return c.numbers() })
+		} else {
+			values.add(func() string { return shortened(dotted(c.Path)) })
+		}
+	}
+	return summary(values, roles)
+}
+
+// Summarize returns the Summary of what changed from a to b. It spells no patch and no values,
+// so its memory is linear in the documents, with a small factor, whatever they hold.
+func Summarize(a, b *Document) (string, error) {
+	c, err := newComparer(a, b, spareBytes)
+	if err != nil {
+		return "", err
+	}
+	var values, roles tally
+	for _, f := range c.found {
+		switch role := f.form == formRole || f.form == formReader; {
+		case f.form == formPatch:
+		case role && c.paths[f.path].token != "":
+			roles.add(func() string {
+				change := Change{}
+				c.nodes(&change, f)
+				return change.numbers()
+			})
+		default:
+			values.add(func() string { return shortened(dotted(c.paths.pointer(f.was))) })
+		}
+	}
+	return summary(values, roles), nil
+}
+
+// A tally is the first two of some things, and how many there are.
+type tally struct {
+	first []string
+	count int
+}
+
+func (t *tally) add(text func() string) {
+	if len(t.first) < 2 {
+		t.first = append(t.first, text())
+	}
+	t.count++
+}
+
+func (t *tally) text(what string) string {
+	text := strings.Join(t.first, ", ")
+	if t.count > len(t.first) {
+		text += fmt.Sprintf(" and %d more%s", t.count-len(t.first), what)
+	}
+	return text
+}
+
+func summary(values, roles tally) string {
+	switch {
+	case values.count == 0 && roles.count == 0:
+		return "no changes"
+	case roles.count == 0:
+		return values.text("")
+	case values.count == 0:
+		return roles.text(" roles")
+	}
+	return values.text("") + "; " + roles.text(" roles")
+}
+
+// isRole tells whether the change is of the nodes of one role.
+func (c Change) isRole() bool { return c.Kind == KindRole && c.Role != "" }
+
+// numbers tells of a role how many nodes it gained and lost.
+func (c Change) numbers() string {
+	text := shortened(c.Role)
+	if len(c.Added) > 0 {
+		text += fmt.Sprintf(" + %d", len(c.Added))
+	}
+	if len(c.Removed) > 0 {
+		text += fmt.Sprintf(" − %d", len(c.Removed))
+	}
+	return text
 }
 
 // WriteTo writes Text; it is io.WriterTo.
@@ -32,13 +132,22 @@ func (d *Diff) WriteTo(w io.Writer) (int64, error) {
 
 var _ io.WriterTo = (*Diff)(nil)
 
-// String returns the change's line of Diff.Text, without the line end.
-func (c Change) String() string {
-	if c.Kind == KindRole && c.Role != "" {
-		return c.Role + ":" + c.nodes()
+// String returns the change's line of Diff.Text, without the line end and what Diff.Moves tells.
+func (c Change) String() string { return c.text(func(string) string { return "" }) }
+
+// text is the line of the change; note returns what is to be said behind a node.
+func (c Change) text(note func(node string) string) string {
+	if c.isRole() {
+		return c.Role + ":" + c.nodes(note)
 	}
-	name := c.name() + ": "
+	name := dotted(c.Path) + ": "
 	switch {
+	case c.Secret && c.Before == nil:
+		return name + "+ (secret)"
+	case c.Secret && c.After == nil:
+		return name + "− (secret)"
+	case c.Secret:
+		return name + "changed (secret)"
 	case c.Before == nil:
 		return name + "+ " + string(c.After)
 	case c.After == nil:
@@ -47,14 +156,18 @@ func (c Change) String() string {
 	return name + string(c.Before) + " → " + string(c.After)
 }
 
-func (c Change) nodes() string {
+func (c Change) nodes(note func(node string) string) string {
 	var b strings.Builder
-	if len(c.Added) > 0 {
-		b.WriteString(" + " + strings.Join(c.Added, ", "))
+	list := func(sign string, nodes []string) {
+		for i, node := range nodes {
+			if i > 0 {
+				sign = ", "
+			}
+			b.WriteString(sign + node + note(node))
+		}
 	}
-	if len(c.Removed) > 0 {
-		b.WriteString(" − " + strings.Join(c.Removed, ", "))
-	}
+	list(" + ", c.Added)
+	list(" − ", c.Removed)
 	switch {
 	case b.Len() > 0:
 		return b.String()
@@ -66,11 +179,11 @@ func (c Change) nodes() string {
 	return " same nodes, listed otherwise"
 }
 
-// name returns the path with dots, without what every path begins with.
-func (c Change) name() string {
-	tokens, err := pointerTokens(c.Path)
+// dotted returns a path with dots, without what every path begins with.
+func dotted(pointer string) string {
+	tokens, err := pointerTokens(pointer)
 	if err != nil || len(tokens) == 0 {
-		return c.Path
+		return pointer
 	}
 	switch {
 	case tokens[0] == "attributes" && len(tokens) > 1:

@@ -3,12 +3,18 @@
 //
 //   - Document is one document, immutable. Any real template or saved proposal of Dell's or
 //     SUSE's Crowbar loads, and every value survives: key order, number text, nulls, unicode.
-//     Get reads by gjson path, With edits by JSON Pointer and leaves all other bytes alone.
-//   - Diff is what changed between two documents: a JSON Patch (RFC 6902) for machines, Changes
-//     and Text for people.
+//     Get reads by gjson path; Set, Delete and With edit and leave all other bytes alone.
+//   - Diff is what changed between two documents: a JSON Patch (RFC 6902) for machines, Changes,
+//     Text and Summary for people. Summarize gives only the line for a history.
+//   - Merge joins what two people made of one document; what it cannot decide are Conflicts.
 //   - Revision is one saved state, and a Store keeps them, each after its parent, so that nobody
-//     overwrites what he has not seen. MemoryStore is a Store; proposaltest proves others.
-//   - Validate returns everything that is wrong, with JSON Pointers.
+//     overwrites what he has not seen. Save merges what is made from an earlier one, Rollback
+//     goes back to one. MemoryStore is a Store; proposaltest proves others.
+//   - Validate returns everything that is wrong, with JSON Pointers: what does not fit together,
+//     and what a Schema (JSON Schema 2020-12) does not allow.
+//   - Secrets are what a Schema marks as such. Redacted hides them, for people and files, and
+//     RestoreSecrets puts them back; Seal parts them from the document for storing. Logs and JSON
+//     of whatever holds a document do not show them; Bytes does.
 //
 // In a program:
 //
@@ -25,11 +31,12 @@
 // # Errors
 //
 // Wrong input matches ErrInvalid and is a *SyntaxError (line and column) or a
-// *ValidationError (all problems). The others are sentinels: ErrPath, ErrOtherBarclamp,
-// ErrReservedName, and a Store's ErrConflict and ErrNotFound. Nothing here panics on input.
+// *ValidationError (all problems), a wrong schema a *SchemaError. The others are sentinels:
+// ErrPath, ErrOtherBarclamp, ErrReservedName, ErrSealed, ErrConflict (of Merge a *MergeError, of
+// a Store a newer revision) and a Store's ErrNotFound. Nothing here panics on input.
 //
 // # Concurrency
 //
-// Documents, diffs and revisions never change and may be shared; a MemoryStore may be used by
-// many goroutines. The package starts none and reads no clock.
+// Documents, schemas, diffs and revisions never change and may be shared; a MemoryStore may be
+// used by many goroutines. The package starts none and reads no clock.
 package proposal

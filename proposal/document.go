@@ -50,12 +50,14 @@ func Parse(data []byte) (*Document, error) {
 	return newDocument(t)
 }
 
-// Bytes returns the text as it was read (and edited), white space included.
+// Bytes returns the text as it was read (and edited), white space and secrets included.
 func (d *Document) Bytes() []byte { return []byte(d.src) }
 
-// MarshalJSON returns Bytes. Package encoding/json then drops white space and writes <, > and
-// & as escapes, which leaves every value as it is.
-func (d *Document) MarshalJSON() ([]byte, error) { return d.Bytes(), nil }
+// MarshalJSON returns the Bytes of Redacted: whatever encodes a structure that holds a document (a
+// log handler, an API) shows no secret that is marked in it. Only Bytes has them. Package
+// encoding/json then drops white space and writes <, > and & as escapes, which leaves every value
+// as it is.
+func (d *Document) MarshalJSON() ([]byte, error) { return d.Redacted().Bytes(), nil }
 
 // UnmarshalJSON is Parse into a new Document, for structures that hold one. Never call it on a
 // Document in use.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // An Edit sets or deletes one value of a document.
@@ -21,19 +19,50 @@ type Edit struct {
 // With returns a new document with the edits made one after the other; every byte that they do
 // not concern stays. A pointer that leads nowhere fails with ErrPath, a Value that is no JSON
 // with *SyntaxError (its line and column are within Value), a result that is no proposal any
-// more with *ValidationError. The cost is linear in the document for each edit.
+// more with *ValidationError. What is known to be a secret stays one, with a new value too.
+// The text is read anew where an edit comes close to an earlier one, else once for all.
 func (d *Document) With(edits ...Edit) (*Document, error) {
-	t := &d.tree
+	made := newSplicer(&d.tree)
 	for _, e := range edits {
-		src, err := edited(t, e)
+		s, err := made.splice(e)
+		if len(made.list) > 0 && (err != nil || made.touch(s)) {
+			t, failed := made.apply()
+			if failed != nil {
+				return nil, failed
+			}
+			made = newSplicer(t)
+			s, err = made.splice(e)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("edit %q: %w", e.Pointer, err)
 		}
-		if t, err = scan(src); err != nil {
-			return nil, fmt.Errorf("edit %q: %w", e.Pointer, err)
-		}
+		s.pointer = e.Pointer
+		made.add(s)
 	}
-	return newDocument(t)
+	t, err := made.apply()
+	if err != nil {
+		return nil, err
+	}
+	changed, err := newDocument(t)
+	if err != nil {
+		return nil, err
+	}
+	return changed.inherit(d), nil
+}
+
+// Set returns a new document in which the attribute at path (see AttributePointer) has this
+// value, any JSON text. It is With of one Edit, but a nil value is refused as no JSON.
+func (d *Document) Set(path string, value json.RawMessage) (*Document, error) {
+	if value == nil {
+		value = json.RawMessage{}
+	}
+	return d.With(Edit{Pointer: d.AttributePointer(path), Value: value})
+}
+
+// Delete returns a new document without the attribute at path (see AttributePointer), ErrPath
+// if there is none.
+func (d *Document) Delete(path string) (*Document, error) {
+	return d.With(Edit{Pointer: d.AttributePointer(path)})
 }
 
 // WithElements returns a new document whose elements are these, roles in the order of Roles
@@ -46,8 +75,12 @@ func (d *Document) WithElements(elements map[string][]string) (*Document, error)
 		}
 	}
 	known := len(order)
+	listed := make(map[string]struct{}, known)
+	for _, role := range order {
+		listed[role] = struct{}{}
+	}
 	for role := range elements {
-		if !slices.Contains(order[:known], role) {
+		if _, ok := listed[role]; !ok {
 			order = append(order, role)
 		}
 	}
@@ -90,128 +123,4 @@ func (d *Document) deploymentPointer(tokens ...string) string {
 		pointer = pointerTo(pointer, token)
 	}
 	return pointer
-}
-
-// edited returns the source with one edit made.
-func edited(t *tree, e Edit) (string, error) {
-	tokens, err := pointerTokens(e.Pointer)
-	if err != nil {
-		return "", err
-	}
-	if len(tokens) == 0 {
-		return "", fmt.Errorf("%w: the whole document cannot be edited away", ErrPath)
-	}
-	var text string
-	if e.Value != nil {
-		v, err := scan(string(e.Value))
-		if err != nil {
-			return "", fmt.Errorf("value: %w", err)
-		}
-		text = v.raw(0)
-	}
-	at, path := 0, ""
-	for n := 0; ; n++ {
-		token, last := tokens[n], n == len(tokens)-1
-		next, before := -1, -1 // the child, and its left neighbour
-		switch k := t.kind(at); {
-		case k == isObject:
-			next, before = t.find(at, func(c, _ int) bool { return t.name(c) == token })
-		case k == isList && token == "-" && last:
-			_, before = t.find(at, func(int, int) bool { return false })
-		case k == isList:
-			next, before = t.find(at, func(_, n int) bool { return strconv.Itoa(n) == token })
-			if next < 0 {
-				return "", fmt.Errorf("%w: the list %s has no element %q", ErrPath, path, token)
-			}
-		default:
-			return "", fmt.Errorf("%w: %s is %s and has no members", ErrPath, path, k)
-		}
-		path = pointerTo(path, token)
-		switch {
-		case e.Value == nil && next < 0:
-			return "", fmt.Errorf("%w: nothing to delete at %s", ErrPath, path)
-		case e.Value == nil && last:
-			return t.without(at, next, before), nil
-		case next < 0 && t.kind(at) == isList:
-			return t.inserted(at, before, text), nil
-		case next < 0:
-			return t.inserted(at, before, nested(tokens[n:], text, t.colon(before))), nil
-		case last:
-			v := t.values[next]
-			return t.src[:v.start] + text + t.src[v.end:], nil
-		}
-		at = next
-	}
-}
-
-// find returns the first child that matches (-1 if none) and the one before it, which without
-// a match is the last.
-func (t *tree) find(i int, match func(child, index int) bool) (next, before int) {
-	before = -1
-	n := 0
-	for c := range t.children(i) {
-		if match(c, n) {
-			return c, before
-		}
-		before = c
-		n++
-	}
-	return -1, before
-}
-
-// nested writes "a": {"b": value} for the tokens a, b.
-func nested(tokens []string, value, colon string) string {
-	var b strings.Builder
-	for i, token := range tokens {
-		if i > 0 {
-			b.WriteByte('{')
-		}
-		b.Write(appendText(nil, token))
-		b.WriteString(colon)
-	}
-	b.WriteString(value)
-	b.WriteString(strings.Repeat("}", len(tokens)-1))
-	return b.String()
-}
-
-// from is where the text of a child begins: its name in an object.
-func (t *tree) from(i int) uint32 {
-	if v := t.values[i]; v.nameEnd > 0 {
-		return v.nameAt
-	}
-	return t.values[i].start
-}
-
-// colon returns what stands between name and value of a member, ": " if there is none to copy.
-func (t *tree) colon(member int) string {
-	if member < 0 || t.values[member].nameEnd == 0 {
-		return ": "
-	}
-	return t.src[t.values[member].nameEnd:t.values[member].start]
-}
-
-// inserted puts text behind the last child, with the white space that this child has before it.
-func (t *tree) inserted(parent, last int, text string) string {
-	if last < 0 {
-		at := t.values[parent].start + 1
-		return t.src[:at] + text + t.src[at:]
-	}
-	from := t.from(last)
-	gap := len(strings.TrimRight(t.src[:from], " \t\r\n"))
-	at := t.values[last].end
-	return t.src[:at] + "," + t.src[gap:from] + text + t.src[at:]
-}
-
-// without cuts a child and one comma beside it.
-func (t *tree) without(parent, child, before int) string {
-	v := t.values[child]
-	end := int(t.values[parent].size) + parent
-	switch next := child + int(v.size); {
-	case before >= 0: // ", child"
-		return t.src[:t.values[before].end] + t.src[v.end:]
-	case next < end: // "child, "
-		return t.src[:t.from(child)] + t.src[t.from(next):]
-	default: // the only one
-		return t.src[:t.values[parent].start+1] + t.src[t.values[parent].end-1:]
-	}
 }

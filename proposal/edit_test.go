@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -173,4 +174,139 @@ func with(t require.TestingT, d *proposal.Document, edits ...proposal.Edit) *pro
 	d, err := d.With(edits...)
 	require.NoError(t, err)
 	return d
+}
+
+func TestSetAndDelete(t *testing.T) {
+	d := parse(t, document(`{"a": {"b.c": 1}, "l": [1]}`, ""))
+	changed, err := d.Set(`a.b\.c`, json.RawMessage(`"x"`))
+	require.NoError(t, err)
+	require.Equal(t, document(`{"a": {"b.c": "x"}, "l": [1]}`, ""), string(changed.Bytes()))
+	changed, err = d.Set("new.deep", json.RawMessage("1.0"))
+	require.NoError(t, err)
+	require.Equal(t, "1.0", changed.Get("new.deep").Raw)
+	changed, err = d.Delete("l.0")
+	require.NoError(t, err)
+	require.Equal(t, document(`{"a": {"b.c": 1}, "l": []}`, ""), string(changed.Bytes()))
+
+	_, err = d.Set("a", nil)
+	require.ErrorIs(t, err, proposal.ErrInvalid)
+	_, err = d.Set("l.7", json.RawMessage("1"))
+	require.ErrorIs(t, err, proposal.ErrPath)
+	_, err = d.Delete("nothing")
+	require.ErrorIs(t, err, proposal.ErrPath)
+}
+
+func TestPosition(t *testing.T) {
+	d := parse(t, "{ \"id\": \"bc-nova-x\",\n  \"attributes\": {\"nova\": {\"ü\": 1, \"a/b\":\n    [true, {\"x\": 2}]}},\n  \"deployment\": {\"nova\": {}} }\n")
+	for pointer, want := range map[string][2]int{
+		"":                          {1, 1},
+		"/id":                       {1, 3},
+		"/attributes":               {2, 3},
+		"/attributes/nova":          {2, 18},
+		"/attributes/nova/ü":        {2, 27},
+		"/attributes/nova/a~1b":     {2, 35},
+		"/attributes/nova/a~1b/0":   {3, 6},
+		"/attributes/nova/a~1b/1":   {3, 12},
+		"/attributes/nova/a~1b/1/x": {3, 13},
+		"/deployment/nova":          {4, 18},
+	} {
+		line, column, ok := d.Position(pointer)
+		require.True(t, ok, pointer)
+		require.Equal(t, want, [2]int{line, column}, pointer)
+	}
+	for _, pointer := range []string{"id", "/none", "/id/x", "/attributes/nova/a~1b/2", "/attributes/nova/a~1b/01", "/attributes/nova/a~1b/-", "/attributes/nova/a~2b"} {
+		_, _, ok := d.Position(pointer)
+		require.False(t, ok, pointer)
+	}
+}
+
+// Edits at once are the same edits one by one, to the byte and to the error: all pairs, and
+// some longer sequences.
+func TestWithAtOnceIsWithOneByOne(t *testing.T) {
+	d := parse(t, document(`{ "a":{"x":1, "y" : 2}, "b": [ {"k":1} ,2 , 3], "c": {} ,"o":{ "k":1 },"d":[1] }`, ""))
+	var edits []proposal.Edit
+	for _, pointer := range []string{"/a", "/a/x", "/a/y", "/a/z", "/b", "/b/0", "/b/1", "/b/2", "/b/-", "/b/0/k", "/b/0/l",
+		"/c", "/c/x/y", "/c/x/z", "/d", "/d/0", "/d/-", "/o/k", "/o/l", "/new", "/new/x", "/new/y"} {
+		pointer = "/attributes/nova" + pointer
+		edits = append(edits, remove(pointer), set(pointer, "7"), set(pointer, `{ "x":[] }`))
+	}
+	edits = append(edits, set("/attributes/nova/a/x", "bad"))
+	check := func(t require.TestingT, edits ...proposal.Edit) {
+		atOnce, err := d.With(edits...)
+		one := d
+		for _, edit := range edits {
+			var failed error
+			if one, failed = one.With(edit); failed != nil {
+				require.Error(t, err, "%s", edits)
+				require.Equal(t, failed.Error(), err.Error())
+				return
+			}
+		}
+		require.NoError(t, err, "%s", edits)
+		require.Equal(t, string(one.Bytes()), string(atOnce.Bytes()), "%s", edits)
+	}
+	for _, first := range edits {
+		for _, second := range edits {
+			check(t, first, second)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		check(t, rapid.SliceOfN(rapid.SampledFrom(edits), 3, 8).Draw(t, "edits")...)
+	})
+}
+
+func TestWithKeepsSecrets(t *testing.T) {
+	const at = "/attributes/nova"
+	d := proposal.Marked(parse(t, document(`{"db":{"password":"hush"},"l":[{"p":"hush"},{"p":"hush"}],"none":"hush"}`, "")),
+		at+"/db/password", at+"/l/1/p", at+"/none")
+	d = with(t, d, set(at+"/db/password", `"new"`), remove(at+"/l/0"), set(at+"/none", "null"), set(at+"/l/-", `{"p":"hush","q":1}`))
+	require.Equal(t, []string{at + "/db/password", at + "/l/0/p", at + "/l/1/p"}, d.Secrets())
+}
+
+// Very many edits of one object or list cost no more each than a few do.
+func TestManyEditsAreLinear(t *testing.T) {
+	const count = 20_000
+	d := parse(t, document(`{"o":`+many(count, "{}", `"k%d": %d`)+`,"l":`+many(count, "[]", "%d")+`}`, ""))
+	for name, edit := range map[string]func(n int) proposal.Edit{
+		"set members":     func(n int) proposal.Edit { return set(fmt.Sprint("/attributes/nova/o/k", n), "7") },
+		"set downwards":   func(n int) proposal.Edit { return set(fmt.Sprint("/attributes/nova/o/k", count-1-n), "7") },
+		"set at random":   func(n int) proposal.Edit { return set(fmt.Sprint("/attributes/nova/o/k", n*7919%count), "7") },
+		"add members":     func(n int) proposal.Edit { return set(fmt.Sprint("/attributes/nova/o/x", n), "7") },
+		"set elements":    func(n int) proposal.Edit { return set(fmt.Sprint("/attributes/nova/l/", n), "7") },
+		"append elements": func(int) proposal.Edit { return set("/attributes/nova/l/-", "7") },
+		"delete every other": func(n int) proposal.Edit {
+			if n%2 == 0 {
+				return set(fmt.Sprint("/attributes/nova/o/k", n), "7")
+			}
+			return remove(fmt.Sprint("/attributes/nova/o/k", n))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			edits := make([]proposal.Edit, count)
+			for n := range edits {
+				edits[n] = edit(n)
+			}
+			scanned, runs := proposal.Splices(t, d, edits)
+			require.LessOrEqual(t, scanned, 5, "containers are searched once, then indexed")
+			require.Less(t, runs, 20, "spans are found by bisection")
+			requireLinear(t, 100, func() { with(t, d, edits...) }, d)
+		})
+	}
+}
+
+// White space is copied for a new child, but not very much of it.
+func TestLongGapsAreNotCopied(t *testing.T) {
+	d := parse(t, document(`{"o":{"a":1,`+strings.Repeat(" ", 100_000)+`"b"`+strings.Repeat(" ", 100_000)+`:2}}`, ""))
+	var edits []proposal.Edit
+	for n := range 1000 {
+		edits = append(edits, set(fmt.Sprint("/attributes/nova/o/x", n), "7"))
+	}
+	var changed *proposal.Document
+	requireLinear(t, 100, func() { changed = with(t, d, edits...) }, d)
+	require.Contains(t, string(changed.Bytes()), `:2,"x0": 7,"x1": 7,`)
+	requireLinear(t, 100, func() {
+		theirs := with(t, parse(t, document(`{"o":{}}`, "")), edits...)
+		_, err := proposal.Merge(parse(t, document(`{"o":{}}`, "")), d, theirs, nil)
+		require.NoError(t, err)
+	}, d)
 }

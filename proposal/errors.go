@@ -12,11 +12,12 @@ var (
 	ErrInvalid = errors.New("proposal: invalid")
 	// ErrReservedName: the name is one of Crowbar's REST verbs.
 	ErrReservedName = errors.New("proposal: reserved name")
-	// ErrPath: an Edit's pointer leads nowhere.
+	// ErrPath: an Edit's pointer leads nowhere, or an answer to a merge is for no conflict.
 	ErrPath = errors.New("proposal: no such path")
-	// ErrOtherBarclamp: two documents of different barclamps cannot be compared.
+	// ErrOtherBarclamp: documents of different barclamps cannot be compared or merged.
 	ErrOtherBarclamp = errors.New("proposal: documents of different barclamps")
-	// ErrConflict: the parent of an appended revision is not the latest one.
+	// ErrConflict: the parent of an appended revision is not the latest one, or, as a *MergeError,
+	// two documents changed the same values.
 	ErrConflict = errors.New("proposal: conflict: there is a newer revision")
 	// ErrNotFound: no such proposal or revision.
 	ErrNotFound = errors.New("proposal: not found")
@@ -48,8 +49,8 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// A ValidationError lists everything wrong with a document, but after 1000 problems only how
-// many more there are. It matches ErrInvalid.
+// A ValidationError lists everything wrong with a document, but after 1000 problems, or 4 MB of
+// them, only how many more there are. It matches ErrInvalid.
 type ValidationError struct {
 	Problems []Problem // at least one
 }
@@ -70,21 +71,43 @@ func (e *ValidationError) Error() string {
 // Unwrap returns ErrInvalid.
 func (e *ValidationError) Unwrap() error { return ErrInvalid }
 
-// maxProblems bounds what a hostile document can make us say; a real one has a handful.
-const maxProblems = 1000
+// maxProblems and maxProblemBytes bound what a hostile document can make us say; a real one
+// has a handful of problems. A single one is told however long its path.
+const (
+	maxProblems     = 1000
+	maxProblemBytes = 4 << 20
+)
 
 // problems collects; its err is nil as long as there is none.
 type problems struct {
-	list []Problem
-	more int // found beyond maxProblems
+	list  []Problem
+	bytes int // of the list
+	more  int // found beyond the bounds
 }
 
 func (p *problems) add(path, found, expected, hint string) {
-	if len(p.list) == maxProblems {
+	size := len(path) + len(found) + len(expected) + len(hint)
+	if p.full() || len(p.list) > 0 && p.bytes+size > maxProblemBytes {
+		p.bytes = max(p.bytes, maxProblemBytes) // what comes after what was left out is left out, too
 		p.more++
 		return
 	}
+	p.bytes += size
 	p.list = append(p.list, Problem{Path: path, Found: found, Expected: expected, Hint: hint})
+}
+
+// full tells whether add only counts. Who has paths to spell asks before.
+func (p *problems) full() bool {
+	return len(p.list) == maxProblems || p.bytes >= maxProblemBytes
+}
+
+// addAt is add for a path that is only spelt if it is needed: the names in it may be long.
+func (p *problems) addAt(path func() string, found, expected, hint string) {
+	if p.full() {
+		p.more++
+		return
+	}
+	p.add(path(), found, expected, hint)
 }
 
 func (p *problems) err() error {

@@ -99,6 +99,37 @@ func ExampleValidate() {
 	// proposal: invalid: /deployment/nova/elements/nova-compute-kwm: found unknown role "nova-compute-kwm", expected a role of element_order or element_states (did you mean "nova-compute-kvm"?)
 }
 
+func ExampleValidate_schema() {
+	schema, err := proposal.CompileSchema([]byte(`{
+		"properties": {
+			"libvirt_type": { "enum": [ "kvm", "qemu", "xen" ] },
+			"overcommit":   { "type": "number", "minimum": 1 },
+			"volume":       { "type": "object" }
+		},
+		"required": [ "libvirt_type" ],
+		"additionalProperties": false
+	}`), proposal.AttributesOnly, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d, _ := mustParse(template).With(
+		proposal.Edit{Pointer: "/attributes/nova/libvirt_type"},
+		proposal.Edit{Pointer: "/attributes/nova/libvrt_type", Value: []byte(`"kvm"`)},
+		proposal.Edit{Pointer: "/attributes/nova/overcommit", Value: []byte(`"16"`)},
+	)
+	fmt.Println(proposal.Validate(d, schema))
+
+	_, err = proposal.CompileSchema([]byte(`{"properties":{"port":{"type":"int"}}}`), proposal.AttributesOnly, nil)
+	fmt.Println(err)
+	// Output:
+	// proposal: invalid: 3 problems:
+	//   /attributes/nova/libvirt_type: found nothing, expected one of "kvm", "qemu", "xen" (is "libvrt_type" a misspelling of it?)
+	//   /attributes/nova/overcommit: found a string "16", expected a number (write 16 without quotes)
+	//   /attributes/nova/libvrt_type: found unknown member "libvrt_type", expected no such member (did you mean "libvirt_type"?)
+	// proposal: invalid schema: line 1, column 24: /properties/port/type: found a string "int", expected one of "array", "boolean", "integer", "null", "number", "object", "string" (did you mean "integer"?)
+}
+
 func ExampleDocument_Hash() {
 	a := mustParse(template)
 	b, _ := a.WithName("rack_1") // bookkeeping

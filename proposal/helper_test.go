@@ -202,3 +202,12 @@ func applyAt(t require.TestingT, at any, tokens []string, op string, value any) 
 func escaped(token string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }
+
+// decodeOrNil is decode without a test.
+func decodeOrNil(data []byte) any {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var v any
+	_ = dec.Decode(&v)
+	return v
+}

@@ -32,16 +32,19 @@ func (k Key) Check() error {
 	return CheckName(k.Name)
 }
 
-// CheckName returns an error matching ErrInvalid unless name can name a proposal: letters,
-// digits and _ only, as in Crowbar; and one also matching ErrReservedName for template, nodes,
+// MaxName is the longest name of a proposal, in bytes.
+const MaxName = 64
+
+// CheckName returns an error matching ErrInvalid unless name can name a proposal: up to MaxName
+// letters, digits and _, as in Crowbar; and one also matching ErrReservedName for template, nodes,
 // commit and status, which are verbs at the place where Crowbar's REST paths have the name.
 func CheckName(name string) error {
 	switch name {
 	case "template", "nodes", "commit", "status":
 		return fmt.Errorf("%w: %w: %q", ErrInvalid, ErrReservedName, name)
 	}
-	if !consistsOf(name, "_") {
-		return fmt.Errorf("%w: proposal name %q: expected letters, digits and _", ErrInvalid, name)
+	if !consistsOf(name, "_") || len(name) > MaxName {
+		return fmt.Errorf("%w: proposal name %s: expected 1 to %d letters, digits and _", ErrInvalid, quote(name), MaxName)
 	}
 	return nil
 }

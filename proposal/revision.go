@@ -2,7 +2,10 @@ package proposal
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"time"
 )
 
@@ -13,15 +16,52 @@ type Revision struct {
 	Author   string    `json:"author"`            // who saved it
 	Message  string    `json:"message,omitempty"` // why
 	Time     time.Time `json:"time"`              // when, UTC
-	Hash     string    `json:"hash"`              // Document.Hash
+	Hash     string    `json:"hash,omitempty"`    // Document.Hash
 	Document *Document `json:"document"`
 }
+
+// MarshalJSON writes the fields, the document as Document.MarshalJSON does, and no hash if the
+// document has secrets: whoever knows the rest of it could try passwords until the hash fits. A
+// structure that embeds a Revision needs a MarshalJSON of its own.
+func (r Revision) MarshalJSON() ([]byte, error) {
+	if r.Document != nil && len(r.Document.secrets) > 0 {
+		r.Hash = ""
+	}
+	type fields Revision
+	return json.Marshal(fields(r))
+}
+
+// Format prints key, number and author, "nova/default revision 3 by ada", for every verb: neither
+// the document nor its hash, see MarshalJSON.
+func (r Revision) Format(f fmt.State, _ rune) {
+	if r.Document != nil {
+		_, _ = io.WriteString(f, r.Document.String()+" ")
+	}
+	_, _ = fmt.Fprintf(f, "revision %d by %s", r.Number, r.Author)
+}
+
+// LogValue is the proposal's key with number and author: package log/slog would write the
+// document and its hash.
+func (r Revision) LogValue() slog.Value {
+	attributes := []slog.Attr{slog.Int("number", r.Number), slog.String("author", r.Author)}
+	if r.Document != nil {
+		attributes = append(attributes, slog.Any("document", r.Document.LogValue()))
+	}
+	return slog.GroupValue(attributes...)
+}
+
+var (
+	_ slog.LogValuer = Revision{}
+	_ fmt.Formatter  = Revision{}
+	_ json.Marshaler = Revision{}
+)
 
 // A Store keeps the revisions of proposals. MemoryStore is one; proposaltest.RunStore tells
 // whether another one keeps to this contract.
 //
 // All methods may be called concurrently. A context that has ended is returned as its error,
-// and then nothing was stored. Revisions are returned complete, with their documents.
+// and then nothing was stored. Revisions are returned complete, with their documents byte for
+// byte as they were appended, and are the caller's to change.
 type Store interface {
 	// Append stores r as the revision after parent (0: as the first) and returns its number,
 	// parent+1. It sets what NextRevision sets and fails as NextRevision does. It fails with

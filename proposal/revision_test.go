@@ -69,5 +69,7 @@ func TestHash(t *testing.T) {
 }
 
 func TestMemoryStore(t *testing.T) {
-	proposaltest.RunStore(t, func(*testing.T) proposal.Store { return proposal.NewMemoryStore() })
+	open := func(*testing.T) proposal.Store { return proposal.NewMemoryStore() }
+	proposaltest.RunStore(t, open)
+	proposaltest.RunStoreModel(t, open)
 }

@@ -89,6 +89,18 @@ func (t *tree) children(i int) iter.Seq[int] {
 	}
 }
 
+// members returns the first child of value i and the end of its children, for walking two
+// values in step; for -1 there are none.
+func (t *tree) members(i int) (first, end int) {
+	if i < 0 {
+		return 0, 0
+	}
+	return i + 1, i + int(t.values[i].size)
+}
+
+// next returns the sibling that follows value i, if there is one.
+func (t *tree) next(i int) int { return i + int(t.values[i].size) }
+
 // member returns the value of the named member, or -1 when i is no object or has none such.
 func (t *tree) member(i int, name string) int {
 	if i < 0 || t.kind(i) != isObject {
@@ -152,14 +164,8 @@ type scanner struct {
 }
 
 func (s *scanner) fail(at int, format string, args ...any) error {
-	before := s.src[:at]
-	line := strings.LastIndexByte(before, '\n') + 1
-	return &SyntaxError{
-		Line:   strings.Count(before, "\n") + 1,
-		Column: utf8.RuneCountInString(before[line:]) + 1,
-		Offset: at,
-		Reason: fmt.Sprintf(format, args...),
-	}
+	line, column := s.lineColumn(at)
+	return &SyntaxError{Line: line, Column: column, Offset: at, Reason: fmt.Sprintf(format, args...)}
 }
 
 func (s *scanner) unexpected(wanted string) error {

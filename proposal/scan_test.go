@@ -1,11 +1,9 @@
 package proposal_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -87,35 +85,4 @@ func TestManyNamesInOneObject(t *testing.T) {
 		_, err := proposal.Parse([]byte(document("{"+b.String()+`"`+twice+`":1}`, "")))
 		require.ErrorContains(t, err, twice+`" stands twice`)
 	}
-}
-
-// FuzzParse: what Parse takes is JSON to encoding/json too and keeps its bytes; what it refuses
-// it refuses with a position or a list of problems.
-func FuzzParse(f *testing.F) {
-	for _, text := range []string{
-		document(`{"a":[1.0,-0,1e3,null,true,"\u00fc\ud83d\ude00"]}`, `"elements":{"compute":["n1"]}`),
-		`{"id":"bc-nova-x","attributes":{},"deployment":{"nova":{}}}`, `{"id":1,"id":2}`, `[[[[`, `"\ud800"`, "{}", "\xff", `{"a":01}`,
-	} {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := proposal.Parse(data)
-		if err != nil {
-			require.ErrorIs(t, err, proposal.ErrInvalid)
-			require.True(t, utf8.ValidString(err.Error()), "%q", err)
-			return
-		}
-		require.True(t, json.Valid(data))
-		require.True(t, utf8.Valid(data))
-		require.Equal(t, string(data), string(d.Bytes()))
-		again, err := proposal.Parse(d.Bytes())
-		require.NoError(t, err)
-		require.Equal(t, d.Hash(), again.Hash())
-		diff := compare(t, d, again)
-		require.True(t, diff.Empty())
-		require.Equal(t, "[]", string(diff.Patch))
-		if err := proposal.Validate(d); err != nil {
-			require.ErrorIs(t, err, proposal.ErrInvalid)
-		}
-	})
 }

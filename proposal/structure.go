@@ -44,7 +44,7 @@ func newDocument(t *tree) (*Document, error) {
 			d.bookkeeping = append(d.bookkeeping, m)
 			d.id = t.optionalText(m)
 		case "description":
-			if c.optional(m, "/description", isString) {
+			if c.optional(m, below("", "description"), isString) {
 				d.description = t.text(m)
 			}
 		}
@@ -56,12 +56,12 @@ func newDocument(t *tree) (*Document, error) {
 		d.barclamp, d.deployment = c.barclamp(deployment)
 	}
 	if attributes >= 0 && d.barclamp != "" {
-		if a := t.member(attributes, d.barclamp); a >= 0 && c.optional(a, pointerTo("/attributes", d.barclamp), isObject) {
+		if a := t.member(attributes, d.barclamp); a >= 0 && c.optional(a, below("/attributes", d.barclamp), isObject) {
 			d.attributes = a
 		}
 	}
 	if d.deployment >= 0 {
-		c.deployment(d.deployment, pointerTo("/deployment", d.barclamp))
+		c.deployment(d.deployment, "/deployment/"+d.barclamp)
 	}
 	if err := c.err(); err != nil {
 		return nil, err
@@ -79,7 +79,8 @@ func newDocument(t *tree) (*Document, error) {
 	return d, nil
 }
 
-// A checker collects what has not the shape of a proposal.
+// A checker collects what has not the shape of a proposal. It takes paths as functions, so that
+// none is spelt where nothing is wrong.
 type checker struct {
 	*tree
 	problems
@@ -109,16 +110,25 @@ func shortened(s string) string {
 	return s[:cut] + "…"
 }
 
-func (c *checker) is(i int, path string, k kind) bool {
+// below and elementOf are paths of a member and of an element.
+func below(parent, name string) func() string {
+	return func() string { return pointerTo(parent, name) }
+}
+
+func elementOf(parent func() string, index int) func() string {
+	return func() string { return pointerAt(parent(), index) }
+}
+
+func (c *checker) is(i int, path func() string, k kind) bool {
 	if c.kind(i) == k {
 		return true
 	}
-	c.add(path, c.found(i), k.String(), "")
+	c.addAt(path, c.found(i), k.String(), "")
 	return false
 }
 
 // optional is like is, but takes null for absent: false without a problem.
-func (c *checker) optional(i int, path string, k kind) bool {
+func (c *checker) optional(i int, path func() string, k kind) bool {
 	return c.kind(i) != isNull && c.is(i, path, k)
 }
 
@@ -129,7 +139,7 @@ func (c *checker) required(name string, k kind) int {
 	case i < 0:
 		c.add("/"+name, "nothing", k.String(), "")
 		return -1
-	case !c.is(i, "/"+name, k):
+	case !c.is(i, below("", name), k):
 		return -1
 	}
 	return i
@@ -152,7 +162,7 @@ func (c *checker) barclamp(deployment int) (name string, at int) {
 		c.add(pointerTo("/deployment", name), "a member "+shortened(strconv.Quote(name)), expected,
 			"a barclamp's name has letters, digits, _ and - only")
 		return "", -1
-	case !c.is(at, pointerTo("/deployment", name), isObject):
+	case !c.is(at, below("/deployment", name), isObject):
 		return name, -1
 	}
 	return name, at
@@ -161,7 +171,7 @@ func (c *checker) barclamp(deployment int) (name string, at int) {
 func (c *checker) deployment(i int, path string) {
 	for m := range c.children(i) {
 		name := c.name(m)
-		path := pointerTo(path, name)
+		path := below(path, name)
 		switch name {
 		case keyElements, keyElementStates:
 			c.each(m, path, "a map of roles to lists of strings", c.textList)
@@ -169,7 +179,7 @@ func (c *checker) deployment(i int, path string) {
 			if c.optional(m, path, isList) {
 				at := 0
 				for batch := range c.children(m) {
-					c.textList(batch, pointerAt(path, at))
+					c.textList(batch, elementOf(path, at))
 					at++
 				}
 			}
@@ -181,7 +191,7 @@ func (c *checker) deployment(i int, path string) {
 			}
 		case keyConfig:
 			if c.optional(m, path, isObject) {
-				c.config(m, path)
+				c.config(m, path())
 			}
 		}
 	}
@@ -190,7 +200,7 @@ func (c *checker) deployment(i int, path string) {
 func (c *checker) config(i int, path string) {
 	for m := range c.children(i) {
 		name := c.name(m)
-		path := pointerTo(path, name)
+		path := below(path, name)
 		switch name {
 		case keyEnvironment, "mode":
 			c.optional(m, path, isString)
@@ -205,37 +215,37 @@ func (c *checker) config(i int, path string) {
 }
 
 // each checks the members of a map; null and [] are what Ruby code wrote for an empty one.
-func (c *checker) each(i int, path, expected string, check func(i int, path string)) {
+func (c *checker) each(i int, path func() string, expected string, check func(i int, path func() string)) {
 	switch k := c.kind(i); {
 	case k == isNull, k == isList && c.values[i].size == 1:
 	case k != isObject:
-		c.add(path, c.found(i), expected, "")
+		c.addAt(path, c.found(i), expected, "")
 	default:
 		for m := range c.children(i) {
-			check(m, pointerTo(path, c.name(m)))
+			check(m, func() string { return pointerTo(path(), c.name(m)) })
 		}
 	}
 }
 
-func (c *checker) textList(i int, path string) {
+func (c *checker) textList(i int, path func() string) {
 	if c.kind(i) != isList {
 		hint := ""
 		if c.kind(i) == isString {
 			hint = "write [" + shortened(c.raw(i)) + "]"
 		}
-		c.add(path, c.found(i), "a list of strings", hint)
+		c.addAt(path, c.found(i), "a list of strings", hint)
 		return
 	}
 	at := 0
 	for e := range c.children(i) {
-		c.is(e, pointerAt(path, at), isString)
+		c.is(e, elementOf(path, at), isString)
 		at++
 	}
 }
 
-func (c *checker) wholeNumber(i int, path string) {
+func (c *checker) wholeNumber(i int, path func() string) {
 	if _, ok := c.integer(i); !ok {
-		c.add(path, c.found(i), "an integer", "")
+		c.addAt(path, c.found(i), "an integer", "")
 	}
 }
 

@@ -15,13 +15,19 @@ import (
 //   - a role has each node once, and no nameless one
 //   - a batch of element_order has each role once (other batches may repeat it), no nameless one
 //
-// What the barclamp says of its roles and attributes is not known here.
-func Validate(d *Document) error {
+// and what the schemas find (Schema.Check), after that. nil schemas are skipped. What else the
+// barclamp says of its roles is not known here.
+func Validate(d *Document, schemas ...*Schema) error {
 	v := validator{Document: d}
 	v.names()
 	known := v.order()
 	v.elements(known)
 	v.runListOrder(known)
+	for _, s := range schemas {
+		if s != nil {
+			s.check(d, &v.problems)
+		}
+	}
 	return v.err()
 }
 
@@ -58,8 +64,9 @@ func (v *validator) names() {
 // order checks the batches and returns the roles that may be used elsewhere.
 func (v *validator) order() (known []string) {
 	at := v.member(v.deployment, keyElementOrder)
+	path := below("/deployment/"+v.barclamp, keyElementOrder)
 	for n, batch := range v.batches(at) {
-		v.once(batch, pointerAt(v.deploymentPointer(keyElementOrder), n), "role", "batch")
+		v.once(batch, elementOf(path, n), "role", "batch")
 		known = append(known, batch...)
 	}
 	for role := range v.textsByName(v.member(v.deployment, keyElementStates)) {
@@ -74,8 +81,8 @@ func (v *validator) elements(known []string) {
 	if i := v.member(v.deployment, keyElements); mapOrNone(v.Document, i) >= 0 {
 		for c := range v.children(i) {
 			role := v.name(c)
-			v.known(known, role, pointerTo(path, role))
-			v.once(v.texts(c), pointerTo(path, role), "node", "role")
+			v.known(known, role, below(path, role))
+			v.once(v.texts(c), below(path, role), "node", "role")
 		}
 	}
 }
@@ -84,32 +91,32 @@ func (v *validator) runListOrder(known []string) {
 	path := v.deploymentPointer(keyRunListOrder)
 	if i := v.member(v.deployment, keyRunListOrder); mapOrNone(v.Document, i) >= 0 {
 		for c := range v.children(i) {
-			v.known(known, v.name(c), pointerTo(path, v.name(c)))
+			v.known(known, v.name(c), below(path, v.name(c)))
 		}
 	}
 }
 
-func (v *validator) known(known []string, role, path string) {
+func (v *validator) known(known []string, role string, path func() string) {
 	if _, ok := slices.BinarySearch(known, role); ok {
 		return
 	}
 	hint := ""
-	if len(v.list) < maxHints {
+	if len(v.list) < maxHints && !v.full() {
 		hint = nearest(known, role)
 	}
-	v.add(path, "unknown role "+quote(role), "a role of element_order or element_states", hint)
+	v.addAt(path, "unknown role "+quote(role), "a role of element_order or element_states", hint)
 }
 
 // once checks that a list names each thing, and each once.
-func (v *validator) once(names []string, path, thing, place string) {
+func (v *validator) once(names []string, path func() string, thing, place string) {
 	seen := make(map[string]int, len(names))
 	for n, name := range names {
 		first, again := seen[name]
 		switch {
 		case name == "":
-			v.add(pointerAt(path, n), "an empty string", "the name of a "+thing, "")
+			v.addAt(elementOf(path, n), "an empty string", "the name of a "+thing, "")
 		case again:
-			v.add(pointerAt(path, n), thing+" "+quote(name)+" again", "each "+thing+" once in a "+place,
+			v.addAt(elementOf(path, n), thing+" "+quote(name)+" again", "each "+thing+" once in a "+place,
 				"it is already at index "+strconv.Itoa(first))
 		default:
 			seen[name] = n

@@ -1,7 +1,9 @@
 // Package proposaltest proves implementations of proposal.Store:
 //
 //	func TestStore(t *testing.T) {
-//		proposaltest.RunStore(t, func(t *testing.T) proposal.Store { return newMyStore(t) })
+//		open := func(t *testing.T) proposal.Store { return newMyStore(t) }
+//		proposaltest.RunStore(t, open)
+//		proposaltest.RunStoreModel(t, open)
 //	}
 //
 // Each subtest is one rule of the contract and names it. It imports testing and testify and is
@@ -10,9 +12,9 @@ package proposaltest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -166,6 +168,28 @@ var rules = []struct {
 		require.Len(t, messages, savers*saves, "every save is in the history")
 		require.Len(t, list, savers*saves, "and none twice")
 	}},
+	{"append/of savers of the very same revision one wins, too", func(t *testing.T, w *world) {
+		const rounds, savers = 20, 6
+		for parent := range rounds {
+			var wg sync.WaitGroup
+			errs := make([]error, savers)
+			r := w.revision(nova, parent+1)
+			for i := range savers {
+				wg.Go(func() { _, errs[i] = w.store.Append(t.Context(), nova, parent, r) })
+			}
+			wg.Wait()
+			won := 0
+			for _, err := range errs {
+				if err == nil {
+					won++
+					continue
+				}
+				require.ErrorIs(t, err, proposal.ErrConflict)
+			}
+			require.Equal(t, 1, won, "savers were told that revision %d is theirs", parent+1)
+		}
+		require.Len(t, w.numbers(nova, 0, 0), rounds)
+	}},
 	{"append/what is no proposal revision is ErrInvalid and stores nothing", func(t *testing.T, w *world) {
 		good := w.revision(nova, 1)
 		noDocument := good
@@ -206,9 +230,70 @@ var rules = []struct {
 		require.Equal(t, "save 2", got.Message)
 		require.Equal(t, noon.UTC(), got.Time)
 		require.Equal(t, r.Document.Hash(), got.Hash)
-		require.Equal(t, values(t, r.Document), values(t, got.Document))
+		require.Equal(t, string(r.Document.Bytes()), string(got.Document.Bytes()))
 		require.Equal(t, "1.0", got.Document.Get("number").Raw, "number text is kept")
 		require.Equal(t, got.Hash, got.Document.Hash())
+	}},
+	{"get/the document comes back byte for byte", func(t *testing.T, w *world) {
+		document := func(attributes string) string {
+			return `{"id":"bc-nova-default","attributes":{"nova":` + attributes + `},"deployment":{"nova":{}}}`
+		}
+		for parent, text := range []string{
+			document(`{}`),
+			" \t\r\n" + document("{ \t \r\n}") + "\n\n ",
+			document(`{"z":1.0,"a":[1e3,1E+3,-0,12345678901234567890,0.10],"null":null}`),
+			document(`{"":"","a":"\u00fc\/<>&","b":"ü\ud83d\ude00😀\u2028` + "\u2028\u007f" + `\u0000"}`),
+			document(`{"a.b":{"~":[[],[{}]],"/":[[[[[]]]]]}}`),
+		} {
+			d, err := proposal.Parse([]byte(text))
+			require.NoError(t, err)
+			_, err = w.store.Append(t.Context(), nova, parent, proposal.Revision{Author: "ada", Time: noon, Document: d})
+			require.NoError(t, err)
+			got, err := w.store.Get(t.Context(), nova, 0)
+			require.NoError(t, err)
+			require.Equal(t, text, string(got.Document.Bytes()))
+		}
+	}},
+	{"get/so do large documents, which differ little and lie side by side", func(t *testing.T, w *world) {
+		one := BigDoc(t, "nova", 2<<20)
+		two, err := one.With(proposal.Edit{Pointer: "/attributes/nova/key 020000", Value: []byte("2")})
+		require.NoError(t, err)
+		for parent, d := range []*proposal.Document{one, two} {
+			_, err := w.store.Append(t.Context(), nova, parent, proposal.Revision{Author: "ada", Time: noon, Document: d})
+			require.NoError(t, err)
+		}
+		list, err := w.store.List(t.Context(), nova, 0, 0)
+		require.NoError(t, err)
+		require.Len(t, list, 2)
+		// Not by Equal, which would print both.
+		require.True(t, string(two.Bytes()) == string(list[0].Document.Bytes()))
+		require.True(t, string(one.Bytes()) == string(list[1].Document.Bytes()))
+		require.NotEqual(t, list[0].Hash, list[1].Hash)
+	}},
+	{"get/what is returned is the caller's to change", func(t *testing.T, w *world) {
+		w.appendMany(nova, 2)
+		text := string(Doc(t, "nova", 2).Bytes())
+		spoil := func(r *proposal.Revision) {
+			clear(r.Document.Bytes())
+			*r = proposal.Revision{Number: 9, Author: "mallory"}
+		}
+		for range 2 {
+			list, err := w.store.List(t.Context(), nova, 0, 0)
+			require.NoError(t, err)
+			require.Equal(t, []int{2, 1}, []int{list[0].Number, list[1].Number})
+			require.Equal(t, text, string(list[0].Document.Bytes()))
+			spoil(&list[0])
+			slices.Reverse(list)
+			r, err := w.store.Get(t.Context(), nova, 2)
+			require.NoError(t, err)
+			require.Equal(t, "ada", r.Author)
+			require.Equal(t, text, string(r.Document.Bytes()))
+			spoil(r)
+			keys, err := w.store.Keys(t.Context(), "")
+			require.NoError(t, err)
+			require.Equal(t, []proposal.Key{nova}, keys)
+			keys[0].Name = "mallory"
+		}
 	}},
 	{"get/0 is the latest", func(t *testing.T, w *world) {
 		for parent := range 3 {
@@ -222,8 +307,7 @@ var rules = []struct {
 		w.append(nova, 0)
 		before, err := w.store.Get(t.Context(), nova, 1)
 		require.NoError(t, err)
-		want, err := json.Marshal(before)
-		require.NoError(t, err)
+		want := *before
 		before.Author, before.Number, before.Document = "mallory", 9, Doc(t, "nova", 9)
 		w.append(nova, 1)
 		list, err := w.store.List(t.Context(), nova, 0, 0)
@@ -231,9 +315,7 @@ var rules = []struct {
 		list[1].Author = "mallory"
 		after, err := w.store.Get(t.Context(), nova, 1)
 		require.NoError(t, err)
-		got, err := json.Marshal(after)
-		require.NoError(t, err)
-		require.JSONEq(t, string(want), string(got))
+		equal(t, want, *after)
 	}},
 	{"get/an unknown proposal or number is ErrNotFound", func(t *testing.T, w *world) {
 		w.appendMany(nova, 2)
@@ -254,6 +336,20 @@ var rules = []struct {
 		require.Equal(t, []int{2, 1}, w.numbers(nova, 3, 10))
 		require.Equal(t, []int{12, 11}, w.numbers(nova, 100, 2))
 		require.Empty(t, w.numbers(nova, 1, 5))
+	}},
+	{"list/page by page every revision comes once, also when some are saved meanwhile", func(t *testing.T, w *world) {
+		w.appendMany(nova, 7)
+		var seen []int
+		for before := 0; ; {
+			page := w.numbers(nova, before, 3)
+			if len(page) == 0 {
+				break
+			}
+			seen = append(seen, page...)
+			before = page[len(page)-1]
+			w.append(nova, w.numbers(nova, 0, 1)[0])
+		}
+		require.Equal(t, []int{7, 6, 5, 4, 3, 2, 1}, seen)
 	}},
 	{"list/an unknown proposal is ErrNotFound", func(t *testing.T, w *world) {
 		w.append(nova, 0)
@@ -283,6 +379,19 @@ var rules = []struct {
 		keys, err = w.store.Keys(t.Context(), "swift")
 		require.NoError(t, err)
 		require.Empty(t, keys)
+	}},
+	{"keys/many", func(t *testing.T, w *world) {
+		const count = 300
+		var want []proposal.Key
+		for n := range count {
+			k := proposal.Key{Barclamp: "nova", Name: fmt.Sprintf("p%04d", n)}
+			w.append(k, 0)
+			want = append(want, k)
+		}
+		keys, err := w.store.Keys(t.Context(), "nova")
+		require.NoError(t, err)
+		require.Equal(t, want, keys)
+		require.Equal(t, []int{1}, w.numbers(want[count/2], 0, 0))
 	}},
 	{"context/when it has ended its error comes back and nothing is stored", func(t *testing.T, w *world) {
 		w.append(nova, 0)
@@ -321,13 +430,4 @@ func save(ctx context.Context, store proposal.Store, docs []*proposal.Document, 
 		}
 	}
 	return fmt.Errorf("%q: %d attempts were conflicts, though fewer revisions came in between", message, len(docs))
-}
-
-// values returns a document's text without white space and with one spelling of each string:
-// all that JSON lets a store change.
-func values(t *testing.T, d *proposal.Document) string {
-	t.Helper()
-	text, err := json.Marshal(d)
-	require.NoError(t, err)
-	return string(text)
 }
