@@ -24,6 +24,7 @@ var level = map[string]int{
 	"storage":                1,
 	"pxe":                    1,
 	"statemachine/lifecycle": 2,
+	"proposal/kwalify":       2,
 	"proposal/proposaltest":  2,
 	"hardware/redfish":       2,
 	"hardware/redfishsim":    2,
