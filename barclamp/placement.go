@@ -1,6 +1,7 @@
 package barclamp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ func expectedRoles(roles []string) string {
 
 // placeByHand is how nodes get into the roles of a proposal that exists.
 func placeByHand(info Info, d *proposal.Document) string {
-	hint := fmt.Sprintf("put nodes into roles and save it again: crowbar proposal show %s %s > f.json; crowbar proposal import f.json", info.Name, d.Name())
+	hint := fmt.Sprintf("put nodes into roles: crowbar proposal edit %s %s --raw", info.Name, cmp.Or(d.Name(), "default"))
 	if info.AllowMultiple && info.Template != d { // a generic barclamp places none
 		hint += fmt.Sprintf("; or let the barclamp propose anew: crowbar proposal create %s OTHERNAME", info.Name)
 	}
@@ -100,20 +101,33 @@ func (c *placementCheck) role(r Role, s Site) {
 
 // nodes checks each node of a role by itself.
 func (c *placementCheck) nodes(r Role, s Site) {
-	for _, name := range c.elements[r.Name] {
+	for i, name := range c.elements[r.Name] {
+		add := func(expected, hint string) {
+			c.problems.Add(fmt.Sprintf("%s/%s/%d", c.base, PointerToken(r.Name), i), name, expected, hint)
+		}
 		node, known := s.Node(name)
 		switch {
 		case !known:
-			c.add(r.Name, name, "a node of this site", "list them: crowbar node list")
+			add("a node of this site", meant(name, s))
 		case node.Admin && !r.Constraint.Admin:
-			c.add(r.Name, name, "a node other than the admin node", "")
+			add("a node other than the admin node", "")
 		}
 		for _, other := range c.rivals(r) {
 			if slices.Contains(c.elements[other], name) {
-				c.add(r.Name, name, "not in role "+other+" as well", "")
+				add("not in role "+other+" as well", "")
 			}
 		}
 	}
+}
+
+// meant finds the node that somebody called by its alias or, as tables do, without its domain.
+func meant(name string, s Site) string {
+	for _, n := range s.Nodes() {
+		if n.Alias == name || strings.HasPrefix(n.Name, name+".") {
+			return fmt.Sprintf("did you mean %q?", n.Name)
+		}
+	}
+	return "list them: crowbar node list"
 }
 
 // rivals lists the roles that may not share a node with r.

@@ -41,13 +41,13 @@ func TestCheckPlacement(t *testing.T) {
 		"none is neither odd nor even": {barclamp.Constraint{Odd: true}, barclamp.Constraint{},
 			map[string][]string{"vote-client": n(1)}, nil},
 		"unique": {barclamp.Constraint{Unique: true}, barclamp.Constraint{},
-			map[string][]string{"vote-server": n(1, 2), "vote-client": n(2)}, []string{base + "/vote-server: " + n(2)[0]}},
+			map[string][]string{"vote-server": n(1, 2), "vote-client": n(2)}, []string{base + "/vote-server/1: " + n(2)[0]}},
 		"conflict": {barclamp.Constraint{}, barclamp.Constraint{ConflictsWith: []string{"vote-server"}},
-			map[string][]string{"vote-server": n(1, 2), "vote-client": n(2)}, []string{base + "/vote-client: " + n(2)[0]}},
+			map[string][]string{"vote-server": n(1, 2), "vote-client": n(2)}, []string{base + "/vote-client/0: " + n(2)[0]}},
 		"the admin node": {barclamp.Constraint{}, barclamp.Constraint{Admin: true},
-			map[string][]string{"vote-server": n(6), "vote-client": n(6)}, []string{base + "/vote-server: " + n(6)[0]}},
+			map[string][]string{"vote-server": n(6), "vote-client": n(6)}, []string{base + "/vote-server/0: " + n(6)[0]}},
 		"an unknown node": {barclamp.Constraint{}, barclamp.Constraint{},
-			map[string][]string{"vote-server": {"nobody"}}, []string{base + "/vote-server: nobody"}},
+			map[string][]string{"vote-server": {"nobody"}}, []string{base + "/vote-server/0: nobody"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := newVote(t).Info()

@@ -17,7 +17,8 @@ var (
 // A Registry holds barclamps by name. It is a value that its owner fills and hands to an
 // engine; the zero value is empty and ready. Fill it from one goroutine before use.
 type Registry struct {
-	byName map[string]Barclamp
+	byName  map[string]Barclamp
+	schemas map[string]*proposal.Schema
 }
 
 // NewRegistry registers the given barclamps.
@@ -31,8 +32,10 @@ func NewRegistry(barclamps ...Barclamp) (*Registry, error) {
 	return r, nil
 }
 
-// Add registers a barclamp. It refuses a second one of the same name, and one whose
-// template is missing or another barclamp's.
+// Add registers a barclamp. It refuses a second one of the same name, one whose template is
+// missing or another barclamp's, and one whose schema is wrong (a *proposal.SchemaError or
+// *proposal.SyntaxError says where) or not satisfied by the template
+// (*proposal.ValidationError): an author sees that at once, not an operator some day.
 func (r *Registry) Add(b Barclamp) error {
 	info := b.Info()
 	if _, taken := r.byName[info.Name]; taken {
@@ -44,12 +47,26 @@ func (r *Registry) Add(b Barclamp) error {
 	if got := info.Template.Barclamp(); got != info.Name {
 		return fmt.Errorf("barclamp: the template of %s is a document of %s", info.Name, got)
 	}
-	if r.byName == nil {
-		r.byName = map[string]Barclamp{}
+	var schema *proposal.Schema
+	if info.Schema != nil {
+		var err error
+		if schema, err = proposal.CompileSchema(info.Schema, proposal.AttributesOnly, nil); err != nil {
+			return fmt.Errorf("barclamp: the schema of %s is wrong: %w", info.Name, err)
+		}
+		if err := schema.Check(info.Template); err != nil {
+			return fmt.Errorf("barclamp: the template of %s does not satisfy its schema: %w", info.Name, err)
+		}
 	}
-	r.byName[info.Name] = b
+	if r.byName == nil {
+		r.byName, r.schemas = map[string]Barclamp{}, map[string]*proposal.Schema{}
+	}
+	r.byName[info.Name], r.schemas[info.Name] = b, schema
 	return nil
 }
+
+// Schema returns the compiled schema of the named barclamp: nil, which accepts everything and
+// knows no secrets, if it has none or is not registered.
+func (r *Registry) Schema(name string) *proposal.Schema { return r.schemas[name] }
 
 // Get returns the named barclamp, or ErrNoBarclamp.
 func (r *Registry) Get(name string) (Barclamp, error) {

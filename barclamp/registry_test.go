@@ -39,6 +39,38 @@ func TestRegistryRefuses(t *testing.T) {
 	require.ErrorIs(t, err, barclamp.ErrDuplicate)
 }
 
+func TestRegistryCompilesSchemas(t *testing.T) {
+	v := newVote(t)
+	v.info.Schema = []byte(`{"properties":{"password":{"format":"password"},"size":{"type":"integer"}}}`)
+	r, err := barclamp.NewRegistry(v)
+	require.NoError(t, err)
+	d, err := document(t).With(proposal.Edit{Pointer: "/attributes/vote/size", Value: []byte(`"7"`)})
+	require.NoError(t, err)
+	require.ErrorContains(t, r.Schema("vote").Check(d), `/attributes/vote/size: found a string "7", expected an integer`)
+
+	require.Nil(t, r.Schema("nova"))
+	require.NoError(t, r.Schema("nova").Check(d))
+	bare, err := barclamp.NewRegistry(newVote(t))
+	require.NoError(t, err)
+	require.Nil(t, bare.Schema("vote"))
+}
+
+func TestRegistryRefusesWrongSchemas(t *testing.T) {
+	for schema, want := range map[string]string{
+		`{"properties":{"a":{"type":"strng"}}}`: "barclamp: the schema of vote is wrong: proposal: invalid schema: line 1, column 21: /properties/a/type: found a string \"strng\"",
+		`{"type":}`:                             "barclamp: the schema of vote is wrong: schema: proposal: line 1, column 9",
+		``:                                      "barclamp: the schema of vote is wrong",
+		`{"$ref":"https://example.com/schema"}`: "nothing is loaded",
+		`{"required":["quorum"],"minProperties":1000}`: "barclamp: the template of vote does not satisfy its schema: proposal: invalid: 2 problems:",
+	} {
+		v := newVote(t)
+		v.info.Schema = []byte(schema)
+		_, err := barclamp.NewRegistry(v)
+		require.ErrorContains(t, err, want, schema)
+		require.ErrorIs(t, err, proposal.ErrInvalid, schema)
+	}
+}
+
 func TestRegistryFor(t *testing.T) {
 	v := newVote(t)
 	r, err := barclamp.NewRegistry(v)

@@ -85,7 +85,10 @@ func faults(m *motd, site *barclamptest.FakeSite) map[string]func() {
 	return map[string]func(){
 		"Info is complete and the same at every call":            func() { m.info.Version = "" },
 		"the template can be proposed and has the roles of Info": func() { m.info.Roles[0].Name = "herald" },
-		"the schema compiles and accepts what is proposed":       func() { m.info.Schema = []byte(`{"properties":{"text":{"type":"integer"}}}`) },
+		"the schema compiles and accepts what is proposed": func() {
+			m.info.Schema = []byte(`{"properties":{"text":{"type":"string"}}}`)
+			m.propose = func(s barclamp.Site, d *barclamp.Draft) { propose(s, d); d.Set("/text", 7) }
+		},
 		"Propose gives the same draft for the same site": func() {
 			m.propose = func(s barclamp.Site, d *barclamp.Draft) { propose(s, d); d.Set("/text", m.calls) }
 		},

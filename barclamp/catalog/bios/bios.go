@@ -34,6 +34,9 @@ const RoleConfigure = "bios-configure"
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Config is how nodes' BMCs are reached.
 type Config struct {
 	// Configurator is nil where hardware is not configured: then every node is skipped.
@@ -80,6 +83,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		Requires:    []string{deployer.Name},
 		RunOrder:    17,
 		Template:    b.template,
+		Schema:      schema,
 	}
 }
 

@@ -41,6 +41,9 @@ const RoleClient = "deployer-client"
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Barclamp is the deployer.
 type Barclamp struct {
 	template *proposal.Document
@@ -67,6 +70,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		Roles:       []barclamp.Role{{Name: RoleClient}},
 		RunOrder:    10,
 		Template:    b.template,
+		Schema:      schema,
 	}
 }
 

@@ -32,6 +32,9 @@ const RoleIPMI = "ipmi"
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Config is how nodes' BMCs are reached.
 type Config struct {
 	// Configurator is nil where hardware is not configured: then every node is skipped.
@@ -66,6 +69,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		Roles:       []barclamp.Role{{Name: RoleIPMI}},
 		RunOrder:    15,
 		Template:    b.template,
+		Schema:      schema,
 	}
 }
 

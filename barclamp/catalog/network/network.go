@@ -43,6 +43,9 @@ const (
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Barclamp gives addresses.
 type Barclamp struct {
 	template *proposal.Document
@@ -69,6 +72,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		Roles:       []barclamp.Role{{Name: RoleNetwork}},
 		RunOrder:    20,
 		Template:    b.template,
+		Schema:      schema,
 	}
 }
 

@@ -37,6 +37,9 @@ const (
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Barclamp is nova.
 type Barclamp struct {
 	template *proposal.Document
@@ -66,6 +69,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		},
 		RunOrder: 95,
 		Template: b.template,
+		Schema:   schema,
 	}
 }
 

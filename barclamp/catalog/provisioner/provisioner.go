@@ -52,6 +52,9 @@ const InstallOperation = "provisioner/install"
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Config of the barclamp.
 type Config struct {
 	// Lifecycle that dhcp.state_machine is checked against; nil is lifecycle.Default.
@@ -92,6 +95,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		},
 		RunOrder: 1060,
 		Template: b.template,
+		Schema:   schema,
 	}
 }
 

@@ -35,6 +35,9 @@ const RoleConfigure = "raid-configure"
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Config is how nodes' BMCs are reached.
 type Config struct {
 	// Configurator is nil where hardware is not configured: then every node is skipped.
@@ -81,6 +84,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		Requires:    []string{deployer.Name},
 		RunOrder:    18,
 		Template:    b.template,
+		Schema:      schema,
 	}
 }
 

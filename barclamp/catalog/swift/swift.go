@@ -43,6 +43,9 @@ const minStorage = 2
 //go:embed template.json
 var template []byte
 
+//go:embed schema.json
+var schema []byte
+
 // Barclamp is swift.
 type Barclamp struct {
 	template *proposal.Document
@@ -73,6 +76,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		},
 		RunOrder: 80,
 		Template: b.template,
+		Schema:   schema,
 	}
 }
 
