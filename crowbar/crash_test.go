@@ -183,6 +183,9 @@ func (s *siteRun) picture() string {
 	for _, n := range s.Nodes() {
 		text += fmt.Sprintf("; %s %s/%s %s", n.Name, n.Lifecycle.State, n.Lifecycle.Phase, n.Lifecycle.Reason)
 	}
+	for _, j := range s.Jobs() {
+		text += fmt.Sprintf("; job %s %s %s wave %d only %v failures %v steps %v: %s; waits: %s", j.ID, j.Title, j.Status, j.Wave, j.Only, j.Failures, j.Steps, j.Reason, s.Waiting(j))
+	}
 	return text
 }
 

@@ -2,6 +2,7 @@ package crowbar
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/internal/clock"
+	"github.com/crowbarkit/crowbarkit/proposal"
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
 
@@ -44,6 +46,10 @@ type Config struct {
 	// Simulated says that this engine's nodes are simulated. A store that holds simulated
 	// nodes is opened paused without it; a store with real nodes is refused with it.
 	Simulated bool
+	// Sealer seals the secrets of proposals before they are stored. nil: they are stored as they
+	// are. One that has a method Recipient() string, as AgeSealer, is noted in the store, which
+	// is from then on opened with that one only.
+	Sealer proposal.Sealer
 	// DestructiveSteps is how many steps may be destroying data at one time; default 5.
 	DestructiveSteps int
 	// ConcurrentNodes is how many nodes are worked on at one time, those that wait for their
@@ -100,8 +106,10 @@ type Engine struct {
 	runs         atomic.Bool
 }
 
-// New opens an engine on its store: it reads all records and changes none but the settings of
-// an empty store. ErrSimulated if the store holds real nodes and the config says simulated.
+// New opens an engine on its store: it reads the records of the present, no history, and
+// changes none but the settings: of an empty store, or to note the recipient of a first Sealer.
+// ErrSimulated if the store holds real nodes and the config says simulated; ErrOtherKey if its
+// secrets are sealed for another recipient than the Sealer's; ErrDamaged, naming the record.
 func New(ctx context.Context, config Config) (*Engine, error) {
 	if config.Store == nil || config.Registry == nil {
 		return nil, fmt.Errorf("%w: an engine needs a Store and a Registry", ErrInvalid)
@@ -150,8 +158,11 @@ func New(ctx context.Context, config Config) (*Engine, error) {
 		jobsDue:     make(chan struct{}, 1),
 		destructive: make(chan struct{}, config.DestructiveSteps),
 	}
-	e.proposals = newProposalStore(e.operator)
+	e.proposals = newProposalStore(e.operator, config.Registry, config.Sealer)
 	l.reload = e.load
+	if err := e.checkSite(ctx); err != nil {
+		return nil, err
+	}
 	if err := e.load(ctx); err != nil {
 		return nil, err
 	}
@@ -164,36 +175,35 @@ func New(ctx context.Context, config Config) (*Engine, error) {
 	return e, e.openSite(ctx)
 }
 
-// load fills the tables from the store.
+// load fills the tables from the store. The last event is read before them: should a write of
+// unknown outcome land in between, the next commit meets its event, and all is read once more.
 func (e *Engine) load(ctx context.Context) error {
-	listing, err := e.config.Store.List(ctx, "")
+	if err := e.ledger.load(ctx); err != nil {
+		return err
+	}
+	records, err := e.list(ctx, settingsKey, rolePrefix, factsPrefix, statusPrefix, jobPrefix, grantPrefix, allocationPrefix, tokenPrefix, headPrefix)
 	if err != nil {
 		return fmt.Errorf("crowbar: read the store: %w", err)
 	}
-	byKind := map[string][]Record{}
-	for _, r := range listing.Records {
-		kind, rest, found := strings.Cut(r.Key, "/")
-		switch {
-		case !found:
-		case kind+"/" == rolePrefix && strings.Contains(rest, configInfix):
-			kind = configInfix
-		default:
-			kind += "/"
+	var nodes, configs []Record
+	for _, r := range records[rolePrefix] {
+		if strings.Contains(r.Key, configInfix) {
+			configs = append(configs, r)
+		} else {
+			nodes = append(nodes, r)
 		}
-		byKind[kind] = append(byKind[kind], r)
 	}
 	loads := []error{
-		e.settings.load(byKind[settingsKey]),
-		e.nodes.load(byKind[rolePrefix]),
-		e.configs.load(byKind[configInfix]),
-		e.facts.load(byKind[factsPrefix]),
-		e.statuses.load(byKind[statusPrefix]),
-		e.jobs.load(byKind[jobPrefix]),
-		e.grants.load(byKind[grantPrefix]),
-		e.allocations.load(byKind[allocationPrefix]),
-		e.tokens.load(byKind[tokenPrefix]),
-		e.proposals.load(byKind[proposalPrefix]),
-		e.ledger.load(byKind[eventPrefix]),
+		e.settings.load(records[settingsKey]),
+		e.nodes.load(nodes),
+		e.facts.load(records[factsPrefix]),
+		e.statuses.load(records[statusPrefix]),
+		e.jobs.load(records[jobPrefix]),
+		e.grants.load(records[grantPrefix]),
+		e.allocations.load(records[allocationPrefix]),
+		e.tokens.load(records[tokenPrefix]),
+		e.proposals.load(ctx, records[headPrefix]),
+		e.configs.loadAs(configs, func(data []byte) (*ConfigRole, error) { return e.decodeConfig(ctx, data) }),
 	}
 	for _, err := range loads {
 		if err != nil {
@@ -204,18 +214,71 @@ func (e *Engine) load(ctx context.Context) error {
 	return nil
 }
 
-// openSite compares the store with what the engine was started for.
-func (e *Engine) openSite(ctx context.Context) error {
-	site, revision := e.settings.get("")
+// list reads the records under some prefixes as they were at one revision.
+func (e *Engine) list(ctx context.Context, prefixes ...string) (map[string][]Record, error) {
+	for {
+		records := map[string][]Record{}
+		revisions := map[int64]bool{}
+		for _, prefix := range prefixes {
+			listing, err := e.config.Store.List(ctx, prefix)
+			if err != nil {
+				return nil, err
+			}
+			records[prefix] = listing.Records
+			revisions[listing.Revision] = true
+		}
+		if len(revisions) == 1 {
+			return records, nil
+		}
+	}
+}
+
+// decodeConfig reads a config role together with the revision that it puts in force.
+func (e *Engine) decodeConfig(ctx context.Context, data []byte) (*ConfigRole, error) {
+	var c ConfigRole
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, err
+	}
+	r, err := e.proposals.read(ctx, c.Proposal, c.Revision)
+	if err != nil {
+		return nil, fmt.Errorf("what it puts in force: %w", err)
+	}
+	c.Document = r.Document
+	return &c, nil
+}
+
+// checkSite compares the store with what the engine is started for, before all else.
+func (e *Engine) checkSite(ctx context.Context) error {
+	site, err := ReadSettings(ctx, e.config.Store)
 	switch {
-	case revision == 0:
-		c := &change{}
-		put(c, e.settings, "", &Settings{Simulated: e.config.Simulated}, 0)
-		return e.engine.commit(ctx, c)
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
 	case e.config.Simulated && !site.Simulated:
 		return fmt.Errorf("%w: this store holds real nodes; start without simulation, or with another data directory", ErrSimulated)
+	case site.Recipient == "" || site.Recipient == recipient(e.config.Sealer):
+		return nil
+	case e.config.Sealer == nil:
+		return fmt.Errorf("%w: the secrets of this store are sealed for %s and no key was given; start with the key file that has it", ErrOtherKey, site.Recipient)
 	}
-	return nil
+	return fmt.Errorf("%w: the secrets of this store are sealed for %s and the key given is %s; start with the key file of the former", ErrOtherKey, site.Recipient, recipient(e.config.Sealer))
+}
+
+// openSite notes what a new store, or one that had no key, is from now on.
+func (e *Engine) openSite(ctx context.Context) error {
+	site, revision := e.settings.get("")
+	next := Settings{Simulated: e.config.Simulated}
+	if revision != 0 {
+		next = *site
+	}
+	next.Recipient = recipient(e.config.Sealer)
+	if revision != 0 && next.Recipient == site.Recipient {
+		return nil
+	}
+	c := &change{}
+	put(c, e.settings, "", &next, revision)
+	return e.engine.commit(ctx, c)
 }
 
 // Simulated says whether the nodes of the store are simulated.

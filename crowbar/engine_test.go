@@ -264,7 +264,7 @@ func TestProposalsInOrderOfCommit(t *testing.T) {
 		doc, err := proposal.Parse(fmt.Appendf(nil, `{"id":"bc-motd-default","description":"","attributes":{"motd":{}},"deployment":{"motd":{
 			"elements":{"motd":[%q]},"element_order":[["motd"]],"config":{"mode":"full"}}}}`, tickets[0].Node))
 		require.NoError(t, err)
-		_, err = w.ImportProposal(t.Context(), other, doc, "tester", "")
+		_, err = w.SaveProposal(t.Context(), crowbar.SaveProposal{Key: other, Document: doc, Author: "tester"})
 		require.NoError(t, err)
 		for _, ticket := range tickets {
 			w.allocate(ticket.Node)
@@ -392,7 +392,7 @@ func TestCommitIsChecked(t *testing.T) {
 	bubble(t, func(w *world) {
 		doc, err := proposal.Parse([]byte(rackTemplate))
 		require.NoError(t, err)
-		_, err = w.ImportProposal(t.Context(), rackKey, doc, "tester", "")
+		_, err = w.SaveProposal(t.Context(), crowbar.SaveProposal{Key: rackKey, Document: doc, Author: "tester"})
 		require.NoError(t, err)
 		_, _, err = w.Commit(t.Context(), rackKey, 0, "tester")
 		var invalid *proposal.ValidationError

@@ -20,7 +20,8 @@ type Jig interface {
 	Apply(ctx context.Context, run JigRun, sink func(JigEvent)) (failed map[string]error, err error)
 }
 
-// A JigRun is the frozen input of one wave.
+// A JigRun is the frozen input of one wave. Its Document has the secrets, for Get and Bytes; in
+// JSON, so in what is logged, they are hidden.
 type JigRun struct {
 	Job      string             `json:"job"`
 	Proposal proposal.Key       `json:"proposal"`

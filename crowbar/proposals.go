@@ -14,6 +14,9 @@ import (
 // Registry returns the barclamps of the engine.
 func (e *Engine) Registry() *barclamp.Registry { return e.config.Registry }
 
+// LatestRevision is the number of a proposal's newest revision; 0: there is no such proposal.
+func (e *Engine) LatestRevision(k proposal.Key) int { return e.proposals.number(k) }
+
 // Proposals is the store of all revisions, for reading and for saving drafts.
 func (e *Engine) Proposals() proposal.Store { return e.proposals }
 
@@ -37,6 +40,8 @@ type NewProposal struct {
 	From    *proposal.Document // instead of the barclamp's template; may be nil
 	Author  string
 	Message string
+	// Edit changes what the barclamp proposes before it is saved; may be nil.
+	Edit func(*proposal.Document) (*proposal.Document, error)
 }
 
 // CreateProposal lets the barclamp propose: its draft, laid over the template or the given
@@ -65,8 +70,16 @@ func (e *Engine) CreateProposal(ctx context.Context, p NewProposal) (*proposal.R
 	if doc, err = doc.WithName(p.Key.Name); err != nil {
 		return nil, nil, err
 	}
-	r, err := e.save(ctx, p.Key, 0, doc, p.Author, p.Message)
-	return r, draft.Explanations, err
+	if p.Edit != nil {
+		if doc, err = p.Edit(doc); err != nil {
+			return nil, nil, err
+		}
+	}
+	saved, err := e.SaveProposal(ctx, SaveProposal{Key: p.Key, Document: doc, Author: p.Author, Message: p.Message, Exactly: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	return saved.Revision, draft.Explanations, nil
 }
 
 func (e *Engine) base(p NewProposal) (barclamp.Barclamp, *proposal.Document, error) {
@@ -83,74 +96,121 @@ func (e *Engine) base(p NewProposal) (barclamp.Barclamp, *proposal.Document, err
 	return b, b.Info().Template, nil
 }
 
-// ImportProposal stores a document as it is: as the first revision of the proposal, or as
-// its next one.
-func (e *Engine) ImportProposal(ctx context.Context, k proposal.Key, doc *proposal.Document, author, message string) (*proposal.Revision, error) {
-	if err := k.Check(); err != nil {
+// SaveProposal asks for a document to become the next revision of a proposal, or its first.
+type SaveProposal struct {
+	Key      proposal.Key
+	Document *proposal.Document
+	Author   string
+	Message  string
+	// Base is the revision that the document was made from. Changes that others saved since are
+	// merged with it, see proposal.Save. 0: the newest there is, or none.
+	Base int
+	// Exactly refuses to merge: Base must be the newest revision, 0 that there is none.
+	Exactly bool
+	// Resolve says by path which side of a conflict is taken.
+	Resolve map[string]proposal.Side
+}
+
+// SaveProposal stores a document. Where it has a hidden text for a secret, the base's secret
+// stays. A draft may be incomplete; what it must be to be committed, Check tells.
+//
+// proposal.ErrConflict (as *proposal.MergeError where changes contradict each other) if it was
+// not stored because of others; then both sides are as they were.
+func (e *Engine) SaveProposal(ctx context.Context, p SaveProposal) (*proposal.Saved, error) {
+	if err := p.Key.Check(); err != nil {
 		return nil, err
 	}
-	for {
-		r, err := e.save(ctx, k, e.proposals.number(k), doc, author, message)
-		if !errors.Is(err, proposal.ErrConflict) {
-			return r, err
+	base, latest := p.Base, e.LatestRevision(p.Key)
+	if base == 0 && !p.Exactly {
+		base = latest
+	}
+	if base > latest {
+		return nil, e.noRevision(p.Key, base)
+	}
+	doc, err := e.withSecrets(ctx, p, base)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Name() != p.Key.Name { // it is of another proposal, and says so in two places
+		if doc, err = doc.WithName(p.Key.Name); err != nil {
+			return nil, err
 		}
 	}
-}
-
-func (e *Engine) save(ctx context.Context, k proposal.Key, parent int, doc *proposal.Document, author, message string) (*proposal.Revision, error) {
-	number, err := e.proposals.Append(ctx, k, parent, proposal.Revision{
-		Author: author, Message: message, Time: e.clock.Now().UTC(), Document: doc,
-	})
+	r := e.revision(doc, p.Author, p.Message)
+	if !p.Exactly {
+		return proposal.Save(ctx, e.proposals, p.Key, base, r, &proposal.MergeOptions{Resolve: p.Resolve})
+	}
+	number, err := e.proposals.Append(ctx, p.Key, base, r)
 	if err != nil {
 		return nil, err
 	}
-	return e.proposals.Get(ctx, k, number)
+	stored, err := e.proposals.Get(ctx, p.Key, number)
+	return &proposal.Saved{Revision: stored}, err
 }
 
-// DiffTemplate compares a revision (0 is the latest) with the template that its barclamp
-// starts from. A document of an unregistered barclamp has no template: ErrNotFound.
-func (e *Engine) DiffTemplate(ctx context.Context, k proposal.Key, number int) (*proposal.Diff, error) {
-	r, err := e.proposals.Get(ctx, k, number)
+func (e *Engine) revision(doc *proposal.Document, author, message string) proposal.Revision {
+	return proposal.Revision{Author: author, Message: message, Time: e.clock.Now().UTC(), Document: doc}
+}
+
+// withSecrets puts the base's secrets where the document only has the text that hides them.
+func (e *Engine) withSecrets(ctx context.Context, p SaveProposal, base int) (*proposal.Document, error) {
+	doc, schema := p.Document, e.config.Registry.Schema(p.Key.Barclamp)
+	var from *proposal.Document // nil: nothing is hidden, but there may be a slip that wants to be told
+	if hidden := doc.HiddenSecrets(); len(hidden) > 0 {
+		if base == 0 {
+			return nil, fmt.Errorf("%w: %s is new, and its document has %d secrets that are hidden; type them in their place", ErrInvalid, p.Key, len(hidden))
+		}
+		if p.Base == 0 && doc.HiddenInLists() {
+			return nil, fmt.Errorf("%w: the document has hidden secrets in lists, whose order may have changed since; say which revision it was made from: --base N", ErrInvalid)
+		}
+		r, err := e.proposals.Get(ctx, p.Key, base)
+		if err != nil {
+			return nil, err
+		}
+		from = r.Document
+	}
+	doc, err := doc.RestoreSecrets(from, schema)
 	if err != nil {
 		return nil, err
 	}
-	b, err := e.config.Registry.Get(k.Barclamp)
-	if err != nil {
-		return nil, fmt.Errorf("%w: no template to compare %s with: %w", ErrNotFound, k, err)
-	}
-	return proposal.Compare(b.Info().Template, r.Document)
+	return schema.MarkSecrets(doc), nil
 }
 
-// Diff compares two revisions of a proposal; 0 is the latest.
-func (e *Engine) Diff(ctx context.Context, k proposal.Key, from, to int) (*proposal.Diff, error) {
-	a, err := e.proposals.Get(ctx, k, from)
-	if err != nil {
-		return nil, err
-	}
-	b, err := e.proposals.Get(ctx, k, to)
-	if err != nil {
-		return nil, err
-	}
-	return proposal.Compare(a.Document, b.Document)
-}
-
-// Check validates a document as a commit does: structure, placement on the present nodes, and
-// the barclamp's own rules. Every problem is in the error.
+// Check validates a document as a commit does: structure, schema, placement on the present
+// nodes, and the barclamp's own rules. Every problem is in the error, a
+// *proposal.ValidationError.
 func (e *Engine) Check(ctx context.Context, doc *proposal.Document) error {
-	if err := proposal.Validate(doc); err != nil {
-		return err
-	}
-	if err := e.checkStates(doc); err != nil {
-		return err
-	}
 	b := e.config.Registry.For(doc)
-	if err := barclamp.CheckPlacement(b.Info(), doc, e.Site()); err != nil {
-		return err
+	site := e.Site()
+	found := []error{
+		proposal.Validate(doc, e.config.Registry.Schema(doc.Barclamp())),
+		e.checkStates(doc),
+		barclamp.CheckPlacement(b.Info(), doc, site),
 	}
 	if v := barclamp.Find(b).Validator; v != nil {
-		return v.Validate(ctx, e.Site(), doc)
+		found = append(found, v.Validate(ctx, site, doc))
 	}
-	return nil
+	var all []proposal.Problem
+	for _, err := range found {
+		var invalid *proposal.ValidationError
+		switch {
+		case err == nil:
+		case !errors.As(err, &invalid):
+			return err
+		default:
+			earlier := all
+			for _, p := range invalid.Problems {
+				// What is wrong with a place is told by the first who noticed.
+				if !slices.ContainsFunc(earlier, func(q proposal.Problem) bool { return q.Path == p.Path }) {
+					all = append(all, p)
+				}
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &proposal.ValidationError{Problems: all}
 }
 
 // checkStates refuses a role with nodes whose element_states name no state of the lifecycle:
@@ -191,12 +251,8 @@ func (e *Engine) Commit(ctx context.Context, k proposal.Key, number int, actor s
 	if err := e.Check(ctx, r.Document); err != nil {
 		return nil, nil, fmt.Errorf("crowbar: revision %d of %s cannot be committed: %w", r.Number, k, err)
 	}
-	if !e.config.Registry.For(r.Document).Info().AllowMultiple {
-		for _, other := range e.Site().Proposals(k.Barclamp) {
-			if other != k {
-				return nil, nil, fmt.Errorf("%w: barclamp %s allows one proposal in force, and %s is; save what it should say as its next revision: crowbar proposal import FILE --name %s", ErrRefused, k.Barclamp, other, other.Name)
-			}
-		}
+	if err := e.onlyOne(k, r.Document); err != nil {
+		return nil, nil, err
 	}
 	c := &change{}
 	status, statusRevision := e.statuses.get(k.String())
@@ -213,15 +269,32 @@ func (e *Engine) Commit(ctx context.Context, k proposal.Key, number int, actor s
 		next.Applied = status.Applied
 	}
 	_, configRevision := e.configs.get(configRole(k))
-	put(c, e.jobs, job.ID, job, 0)
-	put(c, e.statuses, k.String(), next, statusRevision)
+	// The tables show the records one after another. Whoever sees the job must see what it is
+	// to apply, or takes it for one that a newer commit has replaced.
 	put(c, e.configs, configRole(k), &ConfigRole{Proposal: k, Revision: r.Number, Document: r.Document}, configRevision)
+	put(c, e.statuses, k.String(), next, statusRevision)
+	put(c, e.jobs, job.ID, job, 0)
 	c.tell(actor, "proposal.committed", k.String(), fmt.Sprintf("revision %d of %s was committed", r.Number, k))
 	c.after(func() { e.members.rebuild(e.configs.list()); e.wakeJobs() })
-	if err := e.engine.commit(ctx, c); err != nil {
+	if err := e.engine.commit(ctx, c); errors.Is(err, ErrConflict) {
+		return nil, nil, fmt.Errorf("%w: %s was committed by somebody else at the same time, or its job began; see what is in force: crowbar proposal list %s", ErrConflict, k, k.Barclamp)
+	} else if err != nil {
 		return nil, nil, fmt.Errorf("crowbar: commit %s: %w", k, err)
 	}
 	return next, job, nil
+}
+
+// onlyOne refuses a second proposal in force of a barclamp that does not allow it.
+func (e *Engine) onlyOne(k proposal.Key, doc *proposal.Document) error {
+	if e.config.Registry.For(doc).Info().AllowMultiple {
+		return nil
+	}
+	for _, other := range e.Site().Proposals(k.Barclamp) {
+		if other != k {
+			return fmt.Errorf("%w: barclamp %s allows one proposal in force, and %s is; save what it should say as its next revision: crowbar proposal import FILE --name %s", ErrRefused, k.Barclamp, other, other.Name)
+		}
+	}
+	return nil
 }
 
 // supersede ends the queued job of an earlier commit.

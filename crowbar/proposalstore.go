@@ -1,50 +1,58 @@
 package crowbar
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 
+	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
 // A proposalStore keeps revisions in the engine's store: each an immutable record of its own
-// under proposals/<barclamp>/<name>/<number>. Only the number of the latest is held in memory.
+// under proposals/<barclamp>/<name>/<number>, and for each proposal one record that says which
+// number is the latest. Only the latter are held in memory, so that neither opening a store nor
+// saving depends on how many revisions there are.
 type proposalStore struct {
 	operator OperatorWriter
-	mu       sync.RWMutex
-	latest   map[proposal.Key]int
+	registry *barclamp.Registry // knows which attributes are secrets
+	sealer   proposal.Sealer    // nil: secrets are stored as they are
+	heads    *table[*proposalHead]
+}
+
+// A proposalHead points to the latest revision. It moves in the transaction that writes it.
+type proposalHead struct {
+	Proposal proposal.Key `json:"proposal"`
+	Latest   int          `json:"latest"`
 }
 
 var _ proposal.Store = (*proposalStore)(nil)
 
-func newProposalStore(w OperatorWriter) *proposalStore {
-	return &proposalStore{operator: w, latest: map[proposal.Key]int{}}
+func newProposalStore(w OperatorWriter, registry *barclamp.Registry, sealer proposal.Sealer) *proposalStore {
+	return &proposalStore{operator: w, registry: registry, sealer: sealer, heads: newTable[*proposalHead](headPrefix)}
 }
 
-func revisionKey(k proposal.Key, number int) string {
-	return fmt.Sprintf("%s%s/%08d", proposalPrefix, k, number)
-}
-
-func (s *proposalStore) load(records []Record) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.latest)
-	for _, r := range records {
-		parts := strings.Split(strings.TrimPrefix(r.Key, proposalPrefix), "/")
-		if len(parts) != 3 {
-			return fmt.Errorf("crowbar: record %s is no revision of a proposal", r.Key)
-		}
-		number, err := strconv.Atoi(parts[2])
+// load reads the heads.
+func (s *proposalStore) load(ctx context.Context, records []Record) error {
+	if len(records) == 0 {
+		old, err := s.operator.ledger.store.List(ctx, proposalPrefix)
 		if err != nil {
-			return fmt.Errorf("crowbar: record %s: %w", r.Key, err)
+			return fmt.Errorf("crowbar: read the store: %w", err)
 		}
-		s.latest[proposal.Key{Barclamp: parts[0], Name: parts[1]}] = number
+		if len(old.Records) > 0 {
+			return fmt.Errorf("%w: there are revisions, from %s on, and no %s* that says which is the latest; restore a copy of the store", ErrDamaged, old.Records[0].Key, headPrefix)
+		}
+	}
+	if err := s.heads.load(records); err != nil {
+		return err
+	}
+	for _, h := range s.heads.list() {
+		if _, revision := s.heads.get(h.Proposal.String()); revision == 0 || h.Latest < 1 {
+			return fmt.Errorf("%w: record %s%s names revision %d as the latest", ErrDamaged, headPrefix, h.Proposal, h.Latest)
+		}
 	}
 	return nil
 }
@@ -55,42 +63,43 @@ func (s *proposalStore) Append(ctx context.Context, k proposal.Key, parent int, 
 	if err != nil {
 		return 0, err
 	}
-	if latest := s.number(k); latest != parent {
-		return 0, fmt.Errorf("append to %s after revision %d: %w: the latest is %d", k, parent, proposal.ErrConflict, latest)
+	head, headRevision := s.heads.get(k.String())
+	if headRevision == 0 {
+		head = &proposalHead{}
 	}
-	data, err := json.Marshal(r)
+	if head.Latest != parent {
+		return 0, fmt.Errorf("append to %s after revision %d: %w: the latest is %d", k, parent, proposal.ErrConflict, head.Latest)
+	}
+	record, err := s.encode(ctx, r)
 	if err != nil {
-		return 0, fmt.Errorf("crowbar: revision %d of %s: %w", r.Number, k, err)
-	}
-	if len(data) > MaxValue {
-		return 0, fmt.Errorf("%w: proposal %s has %d bytes; at most %d can be stored", ErrLimit, k, len(data), MaxValue)
+		return 0, fmt.Errorf("crowbar: save revision %d of %s: %w", r.Number, k, err)
 	}
 	c := &change{}
 	key := revisionKey(k, r.Number)
+	// The record comes first: should the outcome be unknown, its attempt tells whose it is.
 	c.conditions = append(c.conditions, Condition{Key: key})
-	c.ops = append(c.ops, Op{Key: key, Value: data})
+	c.ops = append(c.ops, Op{Key: key, Value: record})
+	put(c, s.heads, k.String(), &proposalHead{Proposal: k, Latest: r.Number}, headRevision)
 	message := fmt.Sprintf("revision %d of %s was saved", r.Number, k)
 	if r.Message != "" {
 		message += ": " + r.Message
 	}
 	c.tell(r.Author, "proposal.saved", k.String(), message)
-	c.committed = append(c.committed, func(int64) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.latest[k] = r.Number
-	})
 	if err := s.operator.commit(ctx, c); errors.Is(err, ErrConflict) {
 		return 0, fmt.Errorf("append to %s after revision %d: %w: somebody was faster", k, parent, proposal.ErrConflict)
 	} else if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("crowbar: save revision %d of %s: %w", r.Number, k, err)
 	}
 	return r.Number, nil
 }
 
+// number of the latest revision; 0 if there is none.
 func (s *proposalStore) number(k proposal.Key) int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.latest[k]
+	head, revision := s.heads.get(k.String())
+	if revision == 0 {
+		return 0
+	}
+	return head.Latest
 }
 
 // Get implements proposal.Store.
@@ -105,18 +114,10 @@ func (s *proposalStore) Get(ctx context.Context, k proposal.Key, number int) (*p
 	if number == 0 {
 		number = latest
 	}
-	record, err := s.operator.ledger.store.Get(ctx, revisionKey(k, number))
-	if errors.Is(err, ErrNotFound) {
+	if number < 1 || number > latest {
 		return nil, fmt.Errorf("revision %d of %s: %w", number, k, proposal.ErrNotFound)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("crowbar: revision %d of %s: %w", number, k, err)
-	}
-	var r proposal.Revision
-	if err := json.Unmarshal(record.Value, &r); err != nil {
-		return nil, fmt.Errorf("crowbar: record %s: %w", record.Key, err)
-	}
-	return &r, nil
+	return s.read(ctx, k, number)
 }
 
 // List implements proposal.Store.
@@ -133,7 +134,7 @@ func (s *proposalStore) List(ctx context.Context, k proposal.Key, before, limit 
 	}
 	var page []proposal.Revision
 	for n := from; n >= 1 && (limit <= 0 || len(page) < limit); n-- {
-		r, err := s.Get(ctx, k, n)
+		r, err := s.read(ctx, k, n)
 		if err != nil {
 			return nil, err
 		}
@@ -147,19 +148,14 @@ func (s *proposalStore) Keys(ctx context.Context, barclamp string) ([]proposal.K
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	var keys []proposal.Key
-	for k := range s.latest {
-		if barclamp == "" || k.Barclamp == barclamp {
-			keys = append(keys, k)
+	for _, h := range s.heads.list() {
+		if barclamp == "" || h.Proposal.Barclamp == barclamp {
+			keys = append(keys, h.Proposal)
 		}
 	}
 	slices.SortFunc(keys, func(a, b proposal.Key) int {
-		if c := strings.Compare(a.Barclamp, b.Barclamp); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(strings.Compare(a.Barclamp, b.Barclamp), strings.Compare(a.Name, b.Name))
 	})
 	return keys, nil
 }

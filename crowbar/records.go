@@ -110,10 +110,11 @@ type Facts struct {
 }
 
 // ConfigRole is what a committed proposal put in force: Crowbar's role <barclamp>-config-<name>.
+// The record only names the revision, which cannot change and is read with it.
 type ConfigRole struct {
 	Proposal proposal.Key       `json:"proposal"`
 	Revision int                `json:"revision"`
-	Document *proposal.Document `json:"document"`
+	Document *proposal.Document `json:"-"`
 
 	once   sync.Once
 	parsed proposal.Deployment
@@ -266,4 +267,6 @@ type Token struct {
 type Settings struct {
 	Simulated bool   `json:"simulated"`        // its nodes are simulated; never mixed with real ones
 	Paused    string `json:"paused,omitempty"` // why no new work starts; empty: it does
+	// Recipient is the public key that the secrets of the store are sealed for; empty: none yet.
+	Recipient string `json:"recipient,omitempty"`
 }

@@ -90,6 +90,14 @@ func (t *table[T]) remove(id string) {
 
 // load makes the table hold the store's records under its prefix and no others.
 func (t *table[T]) load(records []Record) error {
+	return t.loadAs(records, func(data []byte) (value T, err error) {
+		err = json.Unmarshal(data, &value)
+		return value, err
+	})
+}
+
+// loadAs is load for values that are not whole in their records.
+func (t *table[T]) loadAs(records []Record, decode func(data []byte) (T, error)) error {
 	stored := map[string]bool{}
 	for _, r := range records {
 		id := strings.TrimPrefix(r.Key, t.prefix)
@@ -97,8 +105,8 @@ func (t *table[T]) load(records []Record) error {
 		if _, revision := t.get(id); revision == r.Revision {
 			continue
 		}
-		var value T
-		if err := json.Unmarshal(r.Value, &value); err != nil {
+		value, err := decode(r.Value)
+		if err != nil {
 			return fmt.Errorf("crowbar: record %s: %w", r.Key, err)
 		}
 		t.set(id, value, r.Revision)

@@ -63,11 +63,16 @@ func (t *targets) canStart(info barclamp.Info, j *Job) bool {
 
 // targets looks where the nodes of a job are.
 func (e *Engine) targets(j *Job) *targets {
-	t := &targets{due: map[string][]string{}, coming: map[string]string{}, paused: map[string]string{}, lost: map[string]string{}, roles: map[string][]string{}}
 	config, revision := e.configs.get(configRole(j.Proposal))
 	if revision == 0 {
-		return t
+		return &targets{}
 	}
+	return e.targetsOf(config, j)
+}
+
+// targetsOf does so for a document that need not be in force.
+func (e *Engine) targetsOf(config *ConfigRole, j *Job) *targets {
+	t := &targets{due: map[string][]string{}, coming: map[string]string{}, paused: map[string]string{}, lost: map[string]string{}, roles: map[string][]string{}}
 	deployment := config.deployment()
 	for _, role := range config.Document.Roles() {
 		states := deployment.ElementStates[role]
@@ -155,13 +160,21 @@ func (e *Engine) Waiting(j *Job) string {
 	if j.Kind != JobApply || j.Status != JobQueued {
 		return ""
 	}
-	t := e.targets(j)
+	config, revision := e.configs.get(configRole(j.Proposal))
+	if revision == 0 {
+		return ""
+	}
+	return e.waiting(j, e.targetsOf(config, j), e.config.Registry.For(config.Document).Info(), "")
+}
+
+// waiting does not count the job that this one would replace.
+func (e *Engine) waiting(j *Job, t *targets, info barclamp.Info, replaced string) string {
 	why := maps.Clone(t.coming)
 	if len(why) == 0 {
 		why = t.paused
 	}
-	if config, revision := e.configs.get(configRole(j.Proposal)); revision == 0 || t.canStart(e.config.Registry.For(config.Document).Info(), j) {
-		return e.behind(j, t)
+	if t.canStart(info, j) {
+		return e.behind(j, t, replaced)
 	}
 	names := slices.Sorted(maps.Keys(why))
 	text := fmt.Sprintf("waits for %d of %s: %s %s", len(names), nodes(len(t.all())+len(t.lost)), names[0], why[names[0]])
@@ -173,9 +186,9 @@ func (e *Engine) Waiting(j *Job) string {
 
 // behind says which earlier job has nodes that this one needs; empty if none does and the job
 // is about to begin.
-func (e *Engine) behind(j *Job, t *targets) string {
+func (e *Engine) behind(j *Job, t *targets, replaced string) string {
 	for _, other := range e.jobs.list() {
-		if other.Kind != JobApply || !other.Active() || other.ID == j.ID || other.Status == JobQueued && other.ID > j.ID {
+		if other.Kind != JobApply || !other.Active() || other.ID == j.ID || other.Status == JobQueued && (other.ID > j.ID || other.ID == replaced) {
 			continue
 		}
 		its := e.targets(other).all()

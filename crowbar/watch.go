@@ -36,8 +36,14 @@ func decodeEvents(records []Record, after int64) ([]Event, error) {
 }
 
 // WatchEvents calls tell for each event after a sequence number, in order and each once,
-// first those of the past, until ctx ends or tell returns an error, which is returned.
+// first those of the past, until ctx ends or tell returns an error, which is returned. What an
+// event tells of, the engine shows by then: nodes, jobs and proposals are at least as new.
 func (e *Engine) WatchEvents(ctx context.Context, after int64, tell func(Event) error) error {
+	told := tell
+	tell = func(ev Event) error {
+		e.LastEvent() // waits for the change that the event is of: the store has it before the tables
+		return told(ev)
+	}
 	for {
 		listing, err := e.config.Store.List(ctx, eventPrefix)
 		if err != nil {

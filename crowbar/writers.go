@@ -18,7 +18,9 @@ const (
 	factsPrefix      = "facts/"
 	rolePrefix       = "roles/" // crowbar-<node>, and <barclamp>-config-<proposal>
 	observedPrefix   = "observed/"
-	proposalPrefix   = "proposals/"
+	proposalPrefix   = "proposals/"       // <barclamp>/<proposal>/<number>
+	headPrefix       = "proposal-heads/"  // <barclamp>/<proposal>
+	chunkPrefix      = "proposal-chunks/" // <SHA-256 of what it holds>
 	statusPrefix     = "proposal-status/"
 	jobPrefix        = "jobs/"
 	grantPrefix      = "grants/"
@@ -49,7 +51,7 @@ func (w EngineWriter) commit(ctx context.Context, c *change) error {
 }
 
 func (w OperatorWriter) commit(ctx context.Context, c *change) error {
-	return w.ledger.commit(ctx, c, proposalPrefix)
+	return w.ledger.commit(ctx, c, proposalPrefix, headPrefix, chunkPrefix)
 }
 
 // A change is a transaction being put together: records with the revisions they must still
@@ -211,14 +213,48 @@ func hasAnyPrefix(s string, prefixes []string) bool {
 	return false
 }
 
-// load finds the last event.
-func (l *ledger) load(events []Record) error {
-	l.head = Event{}
-	if len(events) == 0 {
-		return nil
+// load finds the last event. Events are numbered without gaps, so that it takes few reads
+// however many there are.
+func (l *ledger) load(ctx context.Context) error {
+	var head Event
+	read := func(sequence int64) (found bool, err error) {
+		record, err := l.store.Get(ctx, eventKey(sequence))
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("crowbar: read the store: %w", err)
+		}
+		var ev Event
+		if err := json.Unmarshal(record.Value, &ev); err != nil {
+			return false, fmt.Errorf("crowbar: record %s: %w", record.Key, err)
+		}
+		head = ev
+		return true, nil
 	}
-	if err := json.Unmarshal(events[len(events)-1].Value, &l.head); err != nil {
-		return fmt.Errorf("crowbar: record %s: %w", events[len(events)-1].Key, err)
+	last, none := int64(0), int64(1) // the last one lies between: last exists, none does not
+	for {
+		found, err := read(none)
+		if err != nil {
+			return err
+		}
+		if !found {
+			break
+		}
+		last, none = none, 2*none
 	}
+	for none-last > 1 {
+		middle := last + (none-last)/2
+		found, err := read(middle)
+		if err != nil {
+			return err
+		}
+		if found {
+			last = middle
+		} else {
+			none = middle
+		}
+	}
+	l.head = head
 	return nil
 }

@@ -139,7 +139,7 @@ func (p *process) commitAll(edit func(*proposal.Document) *proposal.Document) {
 		if edit != nil {
 			doc, err := proposal.Parse(created.Revision.Document)
 			require.NoError(p.t, err)
-			_, err = p.ImportProposal(ctx, edit(doc).Bytes(), k.Name, "edited")
+			_, err = p.ImportProposal(ctx, edit(doc).Bytes(), k.Name, client.SaveOptions{Message: "edited"})
 			require.NoError(p.t, err)
 		}
 		_, err = p.Commit(ctx, k, 0)

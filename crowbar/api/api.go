@@ -28,12 +28,16 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/crowbar"
@@ -150,12 +154,20 @@ func (a *api) routes() {
 		"GET /barclamps":            a.barclamps,
 		"GET /barclamps/{barclamp}": a.barclamp,
 
-		"GET /proposals":                           a.proposals,
-		"POST /proposals":                          a.createProposal,
-		"POST /proposals/import":                   a.importProposal,
-		"GET /proposals/{barclamp}/{name}":         a.proposal,
-		"GET /proposals/{barclamp}/{name}/diff":    a.diff,
-		"POST /proposals/{barclamp}/{name}/commit": a.commit,
+		"GET /proposals":                             query(a.proposals, "barclamp"),
+		"POST /proposals":                            query(a.createProposal),
+		"POST /proposals/import":                     query(a.importProposal, "name", "message", "base"),
+		"POST /proposals/validate":                   query(a.validateDocument),
+		"GET /proposals/{barclamp}/{name}":           query(a.proposal, "revision"),
+		"PUT /proposals/{barclamp}/{name}":           query(a.saveProposal, "message", "base"),
+		"GET /proposals/{barclamp}/{name}/document":  query(a.document, "revision"),
+		"GET /proposals/{barclamp}/{name}/history":   query(a.history, "before", "limit"),
+		"GET /proposals/{barclamp}/{name}/diff":      query(a.diff, "from", "to"),
+		"GET /proposals/{barclamp}/{name}/validate":  query(a.validateProposal, "revision"),
+		"GET /proposals/{barclamp}/{name}/plan":      query(a.planProposal, "revision"),
+		"POST /proposals/{barclamp}/{name}/merge":    query(anyRevision(a.mergeProposal)),
+		"POST /proposals/{barclamp}/{name}/rollback": query(anyRevision(a.rollback)),
+		"POST /proposals/{barclamp}/{name}/commit":   query(anyRevision(a.commit)),
 
 		"GET /jobs":       a.jobs,
 		"GET /jobs/{job}": a.job,
@@ -172,6 +184,30 @@ func (a *api) routes() {
 func (a *api) handle(pattern, base string, serve func(http.ResponseWriter, *http.Request) error) {
 	method, rest := cut(pattern)
 	a.mux.Handle(method+" "+base+rest, a.handler(serve))
+}
+
+// anyRevision refuses what is sent for one revision only: these verbs say in the body which
+// revisions they are about.
+func anyRevision(serve func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != "" {
+			return fmt.Errorf("%w: If-Match and If-None-Match are of use with PUT only; the body says which revision this is about", errRequest)
+		}
+		return serve(w, r)
+	}
+}
+
+// query lets requests through whose query has no other names than these: one that is mistyped
+// would be ignored, and a save without its base overwrites.
+func query(serve func(http.ResponseWriter, *http.Request) error, names ...string) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
+			if !slices.Contains(names, name) {
+				return fmt.Errorf("%w: query %q is not known here; known: %s", errRequest, name, cmp.Or(strings.Join(names, ", "), "none"))
+			}
+		}
+		return serve(w, r)
+	}
 }
 
 // handler answers with the error that serve returns, if it does.

@@ -35,6 +35,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, fmt.Errorf("%w: body: larger than %d MB: %w", errRequest, limit>>20, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: body: %w", errRequest, err)
 	}
@@ -90,13 +93,18 @@ func reply(w http.ResponseWriter, status int, value any) {
 		body.Reset()
 		body.WriteString(`{"error":{"code":"internal","message":"the answer cannot be written"}}`)
 	}
+	write(w, status, body.Bytes())
+}
+
+// write sends JSON text as it is.
+func write(w http.ResponseWriter, status int, text []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header.Set("Content-Length", strconv.Itoa(len(text)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // an error: the client went away
+	_, _ = w.Write(text) // an error: the client went away
 }
 
 // ok is reply with 200.

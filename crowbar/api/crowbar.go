@@ -1,13 +1,17 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar"
@@ -96,7 +100,7 @@ func (a *api) oldShow(w http.ResponseWriter, r *http.Request) error {
 	if !inForce {
 		return fmt.Errorf("%w: %s is not in force", crowbar.ErrNotFound, k)
 	}
-	return ok(w, c.Document)
+	return ok(w, c.Document.Redacted())
 }
 
 // oldElements lists the roles, as the template orders them; of a barclamp that is not
@@ -140,7 +144,7 @@ func (a *api) known(r *http.Request) (barclamp.Barclamp, error) {
 	if keysErr != nil || len(keys) == 0 {
 		return nil, errors.Join(err, keysErr)
 	}
-	first, err := a.Engine.Proposals().Get(r.Context(), keys[0], 0)
+	first, err := a.Engine.Revision(r.Context(), keys[0], 0)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +191,7 @@ func (a *api) oldTemplate(w http.ResponseWriter, r *http.Request) error {
 // oldProposal is the latest revision with what Crowbar notes in a document as it is now.
 func (a *api) oldProposal(w http.ResponseWriter, r *http.Request) error {
 	k := keyOf(r)
-	revision, err := a.stored(r.Context(), k, 0)
+	revision, err := a.Engine.Revision(r.Context(), k, 0)
 	if err != nil {
 		return err
 	}
@@ -213,59 +217,83 @@ func (a *api) oldProposal(w http.ResponseWriter, r *http.Request) error {
 		}
 		edits = append(edits, proposal.Edit{Pointer: "/deployment/" + k.Barclamp + "/" + name, Value: value})
 	}
-	d, err := revision.Document.With(edits...)
+	d, err := revision.Document.Redacted().With(edits...)
 	if err != nil {
 		return fmt.Errorf("api: live values of %s: %w", k, err)
 	}
+	tag(w, revision)
 	return ok(w, d)
 }
 
 // oldCreate makes a proposal: what the barclamp proposes, then the members of the body over
 // it, as whole values or (crowbar-deep-merge-template) object by object.
 func (a *api) oldCreate(w http.ResponseWriter, r *http.Request) error {
-	raw, err := readBody(w, r, maxDocument)
+	raw, err := readBody(w, r, maxBody)
 	if err != nil {
 		return err
 	}
-	var body map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return fmt.Errorf("%w: body: expected an object with id", errRequest)
+	body, err := membersOf(raw)
+	if err != nil {
+		return err
 	}
 	var deep bool
 	k := proposal.Key{Barclamp: r.PathValue("barclamp")}
-	for name, into := range map[string]any{"id": &k.Name, "name": &k.Name, "crowbar-deep-merge-template": &deep} {
-		if value, given := body[name]; given && json.Unmarshal(value, into) != nil {
-			return fmt.Errorf("%w: body: %s is %s", errRequest, name, value)
+	for _, m := range []struct {
+		name string
+		into any
+	}{{"name", &k.Name}, {"id", &k.Name}, {"crowbar-deep-merge-template", &deep}} { // id counts
+		if value, given := body[m.name]; given && json.Unmarshal(value, m.into) != nil {
+			return fmt.Errorf("%w: body: %s is %s", errRequest, m.name, value)
 		}
 	}
 	if err := proposal.CheckName(k.Name); errors.Is(err, proposal.ErrReservedName) {
 		return fmt.Errorf("%w: %q is a reserved name", crowbar.ErrRefused, k.Name)
 	}
-	b, err := a.registered(k.Barclamp)
-	if err != nil {
+	if _, err := a.registered(k.Barclamp); err != nil {
 		return err
 	}
-	over := func(d *proposal.Document) (*proposal.Document, error) { return overlay(d, body, deep) }
-	if _, err := over(b.Info().Template); err != nil { // before anything is stored
-		return err
-	}
-	created, _, err := a.Engine.CreateProposal(r.Context(), crowbar.NewProposal{Key: k, Author: actor(r)})
+	_, _, err = a.Engine.CreateProposal(r.Context(), crowbar.NewProposal{
+		Key: k, Author: actor(r),
+		Edit: func(d *proposal.Document) (*proposal.Document, error) { return overlay(d, body, deep) },
+	})
 	switch {
 	case errors.Is(err, proposal.ErrConflict):
 		return fmt.Errorf("%w: %s exists", errRequest, k)
 	case err != nil:
 		return err
 	}
-	d, err := over(created.Document)
-	if err != nil {
-		return err
-	}
-	if d.Hash() != created.Document.Hash() {
-		if _, err := a.Engine.ImportProposal(r.Context(), k, d, actor(r), "values given at creation"); err != nil {
-			return err
-		}
-	}
 	return ok(w, nothing)
+}
+
+// membersOf reads an object that has each name once: package encoding/json takes the last.
+func membersOf(raw []byte) (map[string]json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("%w: body: expected an object with id", errRequest)
+	}
+	members := map[string]json.RawMessage{}
+	for d.More() {
+		token, err := d.Token()
+		name, _ := token.(string)
+		var value json.RawMessage
+		if err == nil {
+			err = d.Decode(&value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: body: %w", errRequest, err)
+		}
+		if _, twice := members[name]; twice {
+			return nil, fmt.Errorf("%w: body: %q is there twice", errRequest, name)
+		}
+		members[name] = value
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("%w: body: %w", errRequest, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: body: more than one JSON value", errRequest)
+	}
+	return members, nil
 }
 
 // overlay puts the members of a PUT's body over a document.
@@ -306,10 +334,17 @@ func merge(pointer string, present, value json.RawMessage) []proposal.Edit {
 	return edits
 }
 
-// oldSave replaces the whole document, by a new revision.
+// bookkeeping is what Crowbar writes into a document as it works; the answers of these verbs
+// have it as it is at the moment.
+var bookkeeping = [...]string{"crowbar-revision", "crowbar-applied", "crowbar-committing", "crowbar-queued", "crowbar-status", "crowbar-failed"}
+
+// oldSave replaces the document, by a new revision. Crowbar's clients send back what they were
+// shown: crowbar-revision tells what that was, so that what others saved since is merged, and
+// the bookkeeping stays as it is stored.
 func (a *api) oldSave(w http.ResponseWriter, r *http.Request) error {
 	k := keyOf(r)
-	if _, err := a.stored(r.Context(), k, 0); err != nil {
+	latest, err := a.Engine.Revision(r.Context(), k, 0)
+	if err != nil {
 		return err
 	}
 	raw, err := readBody(w, r, maxDocument)
@@ -323,16 +358,50 @@ func (a *api) oldSave(w http.ResponseWriter, r *http.Request) error {
 	if err := proposal.Validate(d); err != nil {
 		return err
 	}
-	if _, err := a.Engine.ImportProposal(r.Context(), k, d, actor(r), ""); err != nil {
+	p := crowbar.SaveProposal{Key: k, Author: actor(r)}
+	if shown := fact(d, "crowbar-revision"); 0 < shown.Int() && shown.Int() <= int64(latest.Number) {
+		p.Base = int(shown.Int())
+	}
+	if p.Document, err = withBookkeeping(d, latest.Document); err != nil {
 		return err
 	}
+	if err := a.precondition(r, &p); err != nil {
+		return err
+	}
+	saved, err := a.Engine.SaveProposal(r.Context(), p)
+	if err != nil {
+		return unmet(p, err)
+	}
+	tag(w, saved.Revision)
 	return ok(w, nothing)
+}
+
+// fact is a member of a document's bookkeeping.
+func fact(d *proposal.Document, name string) gjson.Result {
+	return gjson.GetBytes(d.Bytes(), "deployment."+d.Barclamp()+"."+name)
+}
+
+// withBookkeeping returns a document with the bookkeeping of another one.
+func withBookkeeping(d, of *proposal.Document) (*proposal.Document, error) {
+	var edits []proposal.Edit
+	for _, name := range bookkeeping {
+		present, wanted := fact(d, name), fact(of, name)
+		edit := proposal.Edit{Pointer: "/deployment/" + d.Barclamp() + "/" + name}
+		switch {
+		case wanted.Exists():
+			edit.Value = json.RawMessage(wanted.Raw)
+		case !present.Exists():
+			continue
+		}
+		edits = append(edits, edit)
+	}
+	return d.With(edits...)
 }
 
 // oldCommit replies 202 as long as the job waits or runs: Crowbar kept its clients waiting.
 func (a *api) oldCommit(w http.ResponseWriter, r *http.Request) error {
 	k := keyOf(r)
-	if _, err := a.stored(r.Context(), k, 0); err != nil {
+	if _, err := a.Engine.Revision(r.Context(), k, 0); err != nil {
 		return err
 	}
 	_, job, err := a.Engine.Commit(r.Context(), k, 0, actor(r))

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/internal/apitest"
 	"github.com/crowbarkit/crowbarkit/proposal"
 	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
@@ -120,9 +122,58 @@ func TestCrowbarCreateMerges(t *testing.T) {
 			d, err := proposal.Parse(stored.Document)
 			require.NoError(t, err)
 			require.JSONEq(t, c.want, d.Attributes().Raw)
-			require.Equal(t, c.body != `{"id":"default"}`, stored.Number == 2, "its own revision")
+			require.Equal(t, 1, stored.Number, "one save")
 		})
 	}
+	s := apitest.New(t)
+	for body, says := range map[string]string{
+		`{"id":"a","id":"b"}`:                                                        `is there twice`,
+		`{"id":"a","attributes":{"rack":{"x":1,"x":2}}}`:                             "x",
+		`{"id":"a","attributes":{"rack":{"code":"(secret /attributes/rack/code)"}}}`: "hidden",
+		`{"id":"a"} {}`: "more than one",
+		`[]`:            "expected an object",
+	} {
+		status, answer := request(t, s, "PUT", "/crowbar/rack/1.0/proposals", body)
+		require.Equal(t, 400, status, body)
+		require.Contains(t, answer, says)
+	}
+	status, body := request(t, s, "GET", "/crowbar/rack/1.0/proposals", "")
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `[]`, body, "what was refused left nothing behind")
+	status, body = request(t, s, "PUT", "/crowbar/rack/1.0/proposals", `{"name":"b","id":"a"}`)
+	require.Equal(t, 200, status, body)
+	_, body = request(t, s, "GET", "/crowbar/rack/1.0/proposals", "")
+	require.JSONEq(t, `["a"]`, body)
+}
+
+// Crowbar's clients send back what they were shown, bookkeeping and all. What others saved
+// meanwhile stays, and nothing is saved where nothing changed.
+func TestCrowbarSavesWhatItShowed(t *testing.T) {
+	s, c, _ := created(t)
+	const path = "/crowbar/rack/1.0/proposals/default"
+	_, shown := request(t, s, "GET", path, "")
+	require.Contains(t, shown, `"crowbar-revision":1`)
+	for range 3 {
+		status, body := request(t, s, "POST", path, shown)
+		require.Equal(t, 200, status, body)
+	}
+	require.Equal(t, 1, s.Engine.LatestRevision(rack), "nothing changed")
+
+	text, _, err := c.Document(t.Context(), rack, 0)
+	require.NoError(t, err)
+	_, err = c.SaveProposal(t.Context(), rack, edited(t, text, "door", `"glass"`), client.SaveOptions{Base: 1})
+	require.NoError(t, err)
+	status, body := request(t, s, "POST", path, strings.Replace(shown, "<ü>", "noted", 1))
+	require.Equal(t, 200, status, body)
+	text, number, err := c.Document(t.Context(), rack, 0)
+	require.NoError(t, err)
+	require.Equal(t, 3, number)
+	require.Contains(t, string(text), `"door":"glass"`, "saved by somebody else meanwhile")
+	require.Contains(t, string(text), "noted")
+	require.NotContains(t, string(text), "crowbar-revision", "the overlay is not stored")
+	status, body = request(t, s, "POST", path, strings.Replace(shown, "<ü>", "otherwise", 1))
+	require.Equal(t, 409, status, body)
+	require.Contains(t, body, "/attributes/rack/note")
 }
 
 // Every real template comes back with the values it has, numbers as text.
@@ -141,9 +192,10 @@ func TestTemplatesRoundTrip(t *testing.T) {
 			s := apitest.New(t)
 			c := s.Client()
 			for number := 1; number <= 2; number++ {
-				r, err := c.ImportProposal(t.Context(), raw, "", "import")
+				r, err := c.ImportProposal(t.Context(), raw, "", client.SaveOptions{Message: "import"})
 				require.NoError(t, err)
-				require.Equal(t, number, r.Number)
+				require.Equal(t, 1, r.Number)
+				require.Equal(t, number == 2, r.Unchanged)
 				require.Equal(t, "default", r.Name)
 			}
 			shown, err := c.Proposal(t.Context(), proposal.Key{Barclamp: given.Barclamp(), Name: "default"}, 1)

@@ -19,6 +19,7 @@ var (
 	errMethod        = errors.New("this path does not take that method")
 	errNoRoute       = errors.New("no such path")
 	errExists        = errors.New("exists already")
+	errPrecondition  = errors.New("not saved")
 	errForeignOrigin = errors.New("requests from web pages of another origin are refused")
 )
 
@@ -50,6 +51,8 @@ func classify(r *http.Request, err error) verdict {
 		return verdict{http.StatusUnauthorized, client.CodeUnauthorized}
 	case is(errNoRoute):
 		return verdict{http.StatusNotFound, client.CodeNoPath}
+	case is(errPrecondition):
+		return verdict{http.StatusPreconditionFailed, client.CodeConflict}
 	case is(errExists):
 		return verdict{http.StatusConflict, client.CodeExists}
 	case is(crowbar.ErrNotFound, proposal.ErrNotFound, barclamp.ErrNoBarclamp):
@@ -81,12 +84,15 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			body.Message = wording.Error(err)
 		}
 	default:
-		body.Message, body.Problems = say(err)
+		body.Message, body.Problems, body.Conflicts = say(err)
 	}
 	if isCrowbarPath(r) {
 		text := body.Message
 		for _, p := range body.Problems {
 			text += "\n" + p.String()
+		}
+		for _, c := range body.Conflicts {
+			text += "\n" + c.String()
 		}
 		reply(w, v.status, map[string]string{"error": text})
 		return
@@ -94,12 +100,19 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	reply(w, v.status, map[string]client.ErrorBody{"error": body})
 }
 
-// say gives an error's message and, apart from it, what is wrong with a document.
-func say(err error) (string, []proposal.Problem) {
+// say gives an error's message and, apart from it, what is wrong with a document, or what in
+// it contradicts another one.
+func say(err error) (string, []proposal.Problem, []proposal.Conflict) {
 	var invalid *proposal.ValidationError
-	if !errors.As(err, &invalid) {
-		return wording.Error(err), nil
+	var conflicts *proposal.MergeError
+	short := func(long error, count string) string {
+		return wording.Error(errors.New(strings.Replace(err.Error(), long.Error(), count, 1)))
 	}
-	message := strings.Replace(err.Error(), invalid.Error(), wording.Count(len(invalid.Problems), "problem"), 1)
-	return wording.Error(errors.New(message)), invalid.Problems
+	switch {
+	case errors.As(err, &invalid):
+		return short(invalid, wording.Count(len(invalid.Problems), "problem")), invalid.Problems, nil
+	case errors.As(err, &conflicts):
+		return short(conflicts, wording.Count(len(conflicts.Conflicts), "conflict")), nil, conflicts.Conflicts
+	}
+	return wording.Error(err), nil, nil
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar"
@@ -58,11 +61,7 @@ func (a *api) proposals(w http.ResponseWriter, r *http.Request) error {
 	}
 	list := make([]client.Proposal, len(keys))
 	for i, k := range keys {
-		latest, err := a.Engine.Proposals().Get(r.Context(), k, 0)
-		if err != nil {
-			return err
-		}
-		list[i] = client.Proposal{Barclamp: k.Barclamp, Name: k.Name, Latest: latest.Number, Status: a.wireStatus(a.Engine.Status(k))}
+		list[i] = client.Proposal{Barclamp: k.Barclamp, Name: k.Name, Latest: a.Engine.LatestRevision(k), Status: a.wireStatus(a.Engine.Status(k))}
 	}
 	return ok(w, list)
 }
@@ -72,32 +71,37 @@ func keyOf(r *http.Request) proposal.Key {
 	return proposal.Key{Barclamp: r.PathValue("barclamp"), Name: r.PathValue("name")}
 }
 
-// stored is a revision (0: the latest), or what to do when there is none.
-func (a *api) stored(ctx context.Context, k proposal.Key, number int) (*proposal.Revision, error) {
-	r, err := a.Engine.Proposals().Get(ctx, k, number)
-	if err == nil || !errors.Is(err, proposal.ErrNotFound) {
-		return r, err
-	}
-	latest, err := a.Engine.Proposals().Get(ctx, k, 0)
-	switch {
-	case errors.Is(err, proposal.ErrNotFound):
-		return nil, fmt.Errorf("%w: there is no proposal %s; list them: crowbar proposal list", crowbar.ErrNotFound, k)
-	case err != nil:
-		return nil, err
-	}
-	return nil, fmt.Errorf("%w: %s has no revision %d; its newest is %d", crowbar.ErrNotFound, k, number, latest.Number)
-}
-
 func (a *api) proposal(w http.ResponseWriter, r *http.Request) error {
 	n, err := revisionNumber(r, "revision")
 	if err != nil {
 		return err
 	}
-	revision, err := a.stored(r.Context(), keyOf(r), n)
+	revision, err := a.Engine.Revision(r.Context(), keyOf(r), n)
 	if err != nil {
 		return err
 	}
+	tag(w, revision)
 	return ok(w, a.wireRevision(keyOf(r), revision))
+}
+
+// document is the text alone, as it was saved.
+func (a *api) document(w http.ResponseWriter, r *http.Request) error {
+	n, err := revisionNumber(r, "revision")
+	if err != nil {
+		return err
+	}
+	revision, err := a.Engine.Revision(r.Context(), keyOf(r), n)
+	if err != nil {
+		return err
+	}
+	tag(w, revision)
+	write(w, http.StatusOK, revision.Document.Redacted().Bytes())
+	return nil
+}
+
+// tag names the revision that an answer shows: If-Match takes it.
+func tag(w http.ResponseWriter, r *proposal.Revision) {
+	w.Header().Set("ETag", strconv.Quote(strconv.Itoa(r.Number)))
 }
 
 func (a *api) createProposal(w http.ResponseWriter, r *http.Request) error {
@@ -131,19 +135,25 @@ func (a *api) createProposal(w http.ResponseWriter, r *http.Request) error {
 	if explanations == nil {
 		explanations = []barclamp.Explanation{}
 	}
+	tag(w, revision)
 	reply(w, http.StatusCreated, client.Created{Revision: &wire, Explanations: explanations})
 	return nil
 }
 
-// importProposal stores the body as it is.
-func (a *api) importProposal(w http.ResponseWriter, r *http.Request) error {
-	raw, err := readBody(w, r, maxDocument)
+// saveProposal stores the body as the next revision of the proposal that the path names.
+func (a *api) saveProposal(w http.ResponseWriter, r *http.Request) error {
+	d, err := a.bodyDocument(w, r)
 	if err != nil {
 		return err
 	}
-	d, err := proposal.Parse(raw)
+	return a.save(w, r, keyOf(r), d)
+}
+
+// importProposal stores the body as the next revision of the proposal that its id names.
+func (a *api) importProposal(w http.ResponseWriter, r *http.Request) error {
+	d, err := a.bodyDocument(w, r)
 	if err != nil {
-		return fmt.Errorf("not a proposal: %w", err)
+		return err
 	}
 	k := d.Key()
 	if given := r.URL.Query().Get("name"); given != "" {
@@ -153,40 +163,240 @@ func (a *api) importProposal(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%w: id and deployment disagree: the id is %q, the deployment is of barclamp %s; make the id bc-%s-NAME, or bc-template-%s for a template",
 			errRequest, d.ID(), k.Barclamp, k.Barclamp, k.Barclamp)
 	}
-	revision, err := a.Engine.ImportProposal(r.Context(), k, d, actor(r), r.URL.Query().Get("message"))
+	return a.save(w, r, k, d)
+}
+
+func (a *api) bodyDocument(w http.ResponseWriter, r *http.Request) (*proposal.Document, error) {
+	raw, err := readBody(w, r, maxDocument)
+	if err != nil {
+		return nil, err
+	}
+	d, err := proposal.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("not a proposal: %w", err)
+	}
+	return d, nil
+}
+
+func (a *api) save(w http.ResponseWriter, r *http.Request, k proposal.Key, d *proposal.Document) error {
+	base, err := revisionNumber(r, "base")
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusCreated, a.wireRevision(k, revision))
+	p := crowbar.SaveProposal{Key: k, Document: d, Author: actor(r), Message: r.URL.Query().Get("message"), Base: base}
+	if err := a.precondition(r, &p); err != nil {
+		return err
+	}
+	saved, err := a.Engine.SaveProposal(r.Context(), p)
+	if err != nil {
+		return unmet(p, err)
+	}
+	status := http.StatusCreated
+	if saved.Unchanged {
+		status = http.StatusOK
+	}
+	tag(w, saved.Revision)
+	reply(w, status, a.wireSaved(k, saved))
 	return nil
 }
 
-func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
-	k := keyOf(r)
-	to, err := revisionNumber(r, "to")
-	if err != nil {
-		return err
-	}
-	if _, err := a.stored(r.Context(), k, to); err != nil {
-		return err
-	}
-	var d *proposal.Diff
-	if r.URL.Query().Get("from") == "template" {
-		d, err = a.Engine.DiffTemplate(r.Context(), k, to)
-	} else {
-		from, numberErr := revisionNumber(r, "from")
-		if numberErr != nil {
-			return numberErr
+// precondition reads If-Match and If-None-Match (RFC 9110, 13.1): with one of them nothing is
+// merged; the save takes place after exactly the revision that the client has seen.
+func (a *api) precondition(r *http.Request, p *crowbar.SaveProposal) error {
+	latest := a.Engine.LatestRevision(p.Key)
+	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	switch {
+	case none == "*":
+		if latest != 0 {
+			return fmt.Errorf("%w: %s exists, its newest revision is %d", errPrecondition, p.Key, latest)
 		}
-		d, err = a.Engine.Diff(r.Context(), k, from, to)
+	case none != "":
+		return fmt.Errorf(`%w: If-None-Match %s: only * is understood here`, errRequest, none)
+	case match == "":
+		return nil
+	case r.URL.Query().Has("base"):
+		return fmt.Errorf("%w: If-Match saves after exactly one revision and base merges; give one of them", errRequest)
+	case match != "*" && !strings.Contains(match, `"`):
+		return fmt.Errorf(`%w: If-Match %s: a revision stands in quotes: "%s"`, errRequest, match, match)
+	case latest == 0:
+		return fmt.Errorf("%w: there is no proposal %s", errPrecondition, p.Key)
+	case match == "*" && p.Document.HiddenInLists():
+		return fmt.Errorf(`%w: the document has hidden secrets in lists, whose order may have changed since; If-Match must name the revision that it was made from`, errRequest)
+	case match != "*" && !slices.Contains(tags(match), latest):
+		return fmt.Errorf("%w: the newest revision of %s is %d; look at it, or merge: ?base=N instead of If-Match", errPrecondition, p.Key, latest)
 	}
+	p.Exactly, p.Base = true, latest
+	return nil
+}
+
+// tags reads the revisions of an If-Match; a weak one never matches.
+func tags(header string) []int {
+	var numbers []int
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if text, err := strconv.Unquote(tag); err == nil {
+			if n, err := strconv.Atoi(text); err == nil {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	return numbers
+}
+
+// unmet tells a save that came too late for its If-Match.
+func unmet(p crowbar.SaveProposal, err error) error {
+	if p.Exactly && errors.Is(err, proposal.ErrConflict) {
+		return fmt.Errorf("%w: %s was saved by somebody else at the same time: %w", errPrecondition, p.Key, err)
+	}
+	return err
+}
+
+func (a *api) mergeProposal(w http.ResponseWriter, r *http.Request) error {
+	var body client.Merge
+	if err := decode(w, r, maxDocument, &body); err != nil {
+		return err
+	}
+	k := keyOf(r)
+	m := crowbar.MergeRequest{Revision: body.Revision, SaveProposal: crowbar.SaveProposal{
+		Key: k, Author: actor(r), Message: body.Message, Base: body.Base, Resolve: body.Resolve,
+	}}
+	if len(body.Document) > 0 && string(body.Document) != "null" {
+		d, err := proposal.Parse(body.Document)
+		if err != nil {
+			return fmt.Errorf("not a proposal: %w", err)
+		}
+		m.Document = d
+	} else if m.Revision < 1 {
+		return fmt.Errorf("%w: what is to be merged? give a document or a revision", errRequest)
+	}
+	if body.DryRun {
+		d, err := a.Engine.PreviewMerge(r.Context(), m)
+		if err != nil {
+			return err
+		}
+		return ok(w, client.Merged{Diff: wireDiff(d)})
+	}
+	saved, d, err := a.Engine.Merge(r.Context(), m)
 	if err != nil {
 		return err
 	}
+	tag(w, saved.Revision)
+	return ok(w, client.Merged{Saved: new(a.wireSaved(k, saved)), Diff: wireDiff(d)})
+}
+
+func (a *api) rollback(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Revision int    `json:"revision"`
+		Message  string `json:"message"`
+	}
+	if err := decode(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	k := keyOf(r)
+	saved, d, err := a.Engine.Rollback(r.Context(), k, body.Revision, actor(r), body.Message)
+	if err != nil {
+		return err
+	}
+	tag(w, saved.Revision)
+	return ok(w, client.RolledBack{Saved: new(a.wireSaved(k, saved)), Diff: wireDiff(d)})
+}
+
+// maxHistory is how many revisions one answer lists.
+const maxHistory = 100
+
+func (a *api) history(w http.ResponseWriter, r *http.Request) error {
+	k := keyOf(r)
+	before, err := revisionNumber(r, "before")
+	if err != nil {
+		return err
+	}
+	limit, err := number(r, "limit")
+	if err != nil {
+		return err
+	}
+	if limit == 0 || limit > maxHistory {
+		limit = maxHistory
+	}
+	entries, err := a.Engine.History(r.Context(), k, before, int(limit))
+	if err != nil {
+		return err
+	}
+	status := a.Engine.Status(k)
+	return ok(w, each(entries, func(e crowbar.HistoryEntry) client.HistoryEntry {
+		wire := client.HistoryEntry{
+			Number: e.Number, Parent: e.Parent, Author: e.Author, Message: e.Message, Time: e.Time, Hash: e.Hash,
+			Summary: e.Summary, Applied: e.Number == status.Applied,
+		}
+		if e.Number == status.Revision {
+			wire.Status = status.Status
+		}
+		return wire
+	}))
+}
+
+func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	d, err := a.Engine.Diff(r.Context(), keyOf(r), query.Get("from"), query.Get("to"))
+	if err != nil {
+		return err
+	}
+	return ok(w, wireDiff(d))
+}
+
+func wireDiff(d *proposal.Diff) *client.Diff {
 	if d.Changes == nil {
 		d.Changes = []proposal.Change{}
 	}
-	return ok(w, d)
+	return d
+}
+
+// problems is the answer to a validation.
+type problems struct {
+	Problems []proposal.Problem `json:"problems"`
+}
+
+func (a *api) validateProposal(w http.ResponseWriter, r *http.Request) error {
+	n, err := revisionNumber(r, "revision")
+	if err != nil {
+		return err
+	}
+	revision, err := a.Engine.Revision(r.Context(), keyOf(r), n)
+	if err != nil {
+		return err
+	}
+	return a.validated(w, r, revision.Document)
+}
+
+func (a *api) validateDocument(w http.ResponseWriter, r *http.Request) error {
+	d, err := a.bodyDocument(w, r)
+	if err != nil {
+		return err
+	}
+	return a.validated(w, r, d)
+}
+
+func (a *api) validated(w http.ResponseWriter, r *http.Request, d *proposal.Document) error {
+	err := a.Engine.Check(r.Context(), d)
+	var invalid *proposal.ValidationError
+	switch {
+	case err == nil:
+		return ok(w, problems{[]proposal.Problem{}})
+	case errors.As(err, &invalid):
+		return ok(w, problems{invalid.Problems})
+	}
+	return err
+}
+
+func (a *api) planProposal(w http.ResponseWriter, r *http.Request) error {
+	n, err := revisionNumber(r, "revision")
+	if err != nil {
+		return err
+	}
+	plan, err := a.Engine.PlanProposal(r.Context(), keyOf(r), n)
+	if err != nil {
+		return err
+	}
+	return ok(w, wireProposalPlan(plan))
 }
 
 func (a *api) commit(w http.ResponseWriter, r *http.Request) error {
@@ -197,7 +407,7 @@ func (a *api) commit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	k := keyOf(r)
-	if _, err := a.stored(r.Context(), k, body.Revision); err != nil {
+	if _, err := a.Engine.Revision(r.Context(), k, body.Revision); err != nil {
 		return err
 	}
 	status, job, err := a.Engine.Commit(r.Context(), k, body.Revision, actor(r))

@@ -2,11 +2,13 @@ package api
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
@@ -111,9 +113,22 @@ func (a *api) wireStatus(s *crowbar.ProposalStatus) client.ProposalStatus {
 func (a *api) wireRevision(k proposal.Key, r *proposal.Revision) client.Revision {
 	return client.Revision{
 		Barclamp: k.Barclamp, Name: k.Name, Number: r.Number, Parent: r.Parent, Author: r.Author,
-		Message: r.Message, Time: r.Time, Hash: r.Hash, Document: r.Document.Bytes(),
+		Message: r.Message, Time: r.Time, Hash: wireHash(r), Document: r.Document.Redacted().Bytes(),
 		Status: a.wireStatus(a.Engine.Status(k)),
 	}
+}
+
+// wireHash is empty where the document has secrets: whoever knows the rest of it could try
+// passwords until the hash fits.
+func wireHash(r *proposal.Revision) string {
+	if len(r.Document.Secrets()) > 0 {
+		return ""
+	}
+	return r.Hash
+}
+
+func (a *api) wireSaved(k proposal.Key, s *proposal.Saved) client.Saved {
+	return client.Saved{Revision: a.wireRevision(k, s.Revision), Unchanged: s.Unchanged, Merged: s.Merged}
 }
 
 // wireJob is a job without its steps.
@@ -131,5 +146,28 @@ func (a *api) fullJob(j *crowbar.Job) client.Job {
 	w := a.wireJob(j)
 	w.Steps = each(j.Steps, func(s crowbar.JobStep) client.JobStep { return client.JobStep(s) })
 	slices.SortStableFunc(w.Steps, func(x, y client.JobStep) int { return cmp.Compare(x.Node, y.Node) })
+	return w
+}
+
+func wireProposalPlan(p *crowbar.ProposalPlan) client.ProposalPlan {
+	w := client.ProposalPlan{
+		Barclamp: p.Proposal.Barclamp, Name: p.Proposal.Name, Revision: p.Revision, InForce: p.InForce,
+		Waves: p.Waves, Waiting: p.Waiting, Fails: p.Fails, Problems: p.Problems, Changes: p.Changes,
+		Nodes: each(p.Nodes, func(c crowbar.NodeChange) client.NodeChange {
+			return client.NodeChange{Node: c.Node, Alias: c.Alias, State: c.State, Gains: c.Gains, Loses: c.Loses, Applies: c.Applies, Note: c.Note}
+		}),
+	}
+	if p.Refused != nil {
+		w.Refused, w.RefusedCode = wording.Error(p.Refused), client.CodeRefused
+		if errors.Is(p.Refused, crowbar.ErrConflict) {
+			w.RefusedCode = client.CodeConflict
+		}
+	}
+	if p.Diff != nil {
+		w.Diff = wireDiff(p.Diff)
+	}
+	if w.Waves == nil {
+		w.Waves = [][]string{}
+	}
 	return w
 }

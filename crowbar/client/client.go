@@ -217,10 +217,11 @@ func (c *Client) refusal(response *http.Response) error {
 		answer.Error.Message += fmt.Sprintf("; is %s the server's address? give --server or CROWBAR_SERVER", c.base.Redacted())
 	}
 	return &Error{
-		Status:   response.StatusCode,
-		Code:     answer.Error.Code,
-		Message:  answer.Error.Message,
-		Problems: answer.Error.Problems,
+		Status:    response.StatusCode,
+		Code:      answer.Error.Code,
+		Message:   answer.Error.Message,
+		Problems:  answer.Error.Problems,
+		Conflicts: answer.Error.Conflicts,
 	}
 }
 

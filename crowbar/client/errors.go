@@ -46,16 +46,21 @@ type Error struct {
 	Code     string             // one of the codes above
 	Message  string             // one sentence with the remedy
 	Problems []proposal.Problem // everything wrong with a document, each with its path
+	// Conflicts are the places where a save contradicts what others saved meanwhile.
+	Conflicts []proposal.Conflict
 
 	cause error
 }
 
-// Error returns the message, and a line for each problem.
+// Error returns the message, and a line for each problem and conflict.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Message)
 	for _, p := range e.Problems {
 		b.WriteString("\n  " + p.String())
+	}
+	for _, c := range e.Conflicts {
+		b.WriteString("\n  " + c.String())
 	}
 	return b.String()
 }
@@ -86,7 +91,8 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // ErrorBody is the value of "error" in the body of every answer that says no.
 type ErrorBody struct {
-	Code     string             `json:"code"`
-	Message  string             `json:"message"`
-	Problems []proposal.Problem `json:"problems,omitempty"`
+	Code      string              `json:"code"`
+	Message   string              `json:"message"`
+	Problems  []proposal.Problem  `json:"problems,omitempty"`
+	Conflicts []proposal.Conflict `json:"conflicts,omitempty"`
 }

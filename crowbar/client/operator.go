@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-
-	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
 func get(elements ...string) request {
@@ -63,68 +61,6 @@ func (c *Client) Barclamps(ctx context.Context) ([]Barclamp, error) {
 // Barclamp returns one barclamp with its template and schema.
 func (c *Client) Barclamp(ctx context.Context, name string) (*Barclamp, error) {
 	return one[Barclamp](ctx, c, get("barclamps", name), nil)
-}
-
-// Proposals lists the proposals of a barclamp ("": of all) by barclamp and name.
-func (c *Client) Proposals(ctx context.Context, barclamp string) ([]Proposal, error) {
-	r := get("proposals")
-	if barclamp != "" {
-		r.query = url.Values{"barclamp": {barclamp}}
-	}
-	return many[Proposal](ctx, c, r)
-}
-
-// Proposal returns a revision of a proposal, the latest for number 0.
-func (c *Client) Proposal(ctx context.Context, k proposal.Key, number int) (*Revision, error) {
-	r := get("proposals", k.Barclamp, k.Name)
-	r.query = url.Values{"revision": {strconv.Itoa(number)}}
-	return one[Revision](ctx, c, r, nil)
-}
-
-// CreateProposal lets the barclamp propose, from its template or the given document.
-// ErrExists if the proposal exists.
-func (c *Client) CreateProposal(ctx context.Context, p NewProposal) (*Created, error) {
-	return one[Created](ctx, c, post("proposals"), p)
-}
-
-// ImportProposal saves a document as it is: as the first revision of its proposal, or as the
-// next one. Without a name the document's id tells it. The document need not be JSON for this
-// to be called: a wrong one is ErrInvalid, with what is wrong and where.
-func (c *Client) ImportProposal(ctx context.Context, document []byte, name, message string) (*Revision, error) {
-	r := post("proposals", "import")
-	r.query = url.Values{}
-	if name != "" {
-		r.query.Set("name", name)
-	}
-	if message != "" {
-		r.query.Set("message", message)
-	}
-	r.body = document
-	if r.body == nil {
-		r.body = []byte{}
-	}
-	return one[Revision](ctx, c, r, nil)
-}
-
-// Diff compares two revisions of a proposal; 0 is the latest.
-func (c *Client) Diff(ctx context.Context, k proposal.Key, from, to int) (*Diff, error) {
-	r := get("proposals", k.Barclamp, k.Name, "diff")
-	r.query = url.Values{"from": {strconv.Itoa(from)}, "to": {strconv.Itoa(to)}}
-	return one[Diff](ctx, c, r, nil)
-}
-
-// DiffTemplate compares the template of the proposal's barclamp with a revision; 0 is the
-// latest. ErrNotFound if the barclamp is not registered and so has no template.
-func (c *Client) DiffTemplate(ctx context.Context, k proposal.Key, to int) (*Diff, error) {
-	r := get("proposals", k.Barclamp, k.Name, "diff")
-	r.query = url.Values{"from": {"template"}, "to": {strconv.Itoa(to)}}
-	return one[Diff](ctx, c, r, nil)
-}
-
-// Commit puts a revision in force (0: the latest) and returns the job that applies it.
-// ErrInvalid with every problem if it cannot be committed.
-func (c *Client) Commit(ctx context.Context, k proposal.Key, number int) (*Committed, error) {
-	return one[Committed](ctx, c, post("proposals", k.Barclamp, k.Name, "commit"), map[string]int{"revision": number})
 }
 
 // Jobs lists all jobs, oldest first, without their steps.

@@ -157,63 +157,6 @@ type Role struct {
 	Admin         bool     `json:"admin,omitempty"`
 }
 
-// Proposal is a proposal as lists show it.
-type Proposal struct {
-	Barclamp string         `json:"barclamp"`
-	Name     string         `json:"name"`
-	Latest   int            `json:"latest"` // number of the newest revision
-	Status   ProposalStatus `json:"status"`
-}
-
-// ProposalStatus is what the engine has made of a proposal.
-type ProposalStatus struct {
-	Status   string `json:"status"`            // draft, queued, applying, applied or failed
-	Revision int    `json:"revision"`          // last committed; 0 if never
-	Applied  int    `json:"applied"`           // last applied; 0 if none
-	Reason   string `json:"reason,omitempty"`  // why it failed
-	Waiting  string `json:"waiting,omitempty"` // what its job waits for
-	Job      string `json:"job,omitempty"`
-}
-
-// Revision is one saved state of a proposal with its document, in which every value is as it
-// was saved: number text, nulls, order of keys.
-type Revision struct {
-	Barclamp string          `json:"barclamp"`
-	Name     string          `json:"name"`
-	Number   int             `json:"number"`
-	Parent   int             `json:"parent"`
-	Author   string          `json:"author"`
-	Message  string          `json:"message,omitempty"`
-	Time     time.Time       `json:"time"`
-	Hash     string          `json:"hash"`
-	Status   ProposalStatus  `json:"status"`
-	Document json.RawMessage `json:"document"`
-}
-
-// NewProposal asks for a proposal to be made.
-type NewProposal struct {
-	Barclamp string `json:"barclamp"`
-	Name     string `json:"name"`
-	Message  string `json:"message,omitempty"`
-	// Document to start from instead of the barclamp's template; may be nil.
-	Document json.RawMessage `json:"document,omitempty"`
-}
-
-// Created is a new proposal and why its nodes were chosen.
-type Created struct {
-	Revision     *Revision              `json:"revision"`
-	Explanations []barclamp.Explanation `json:"explanations"`
-}
-
-// Diff is the difference between two documents: a JSON Patch, and as people read it.
-type Diff = proposal.Diff
-
-// Committed is the outcome of a commit: the job is queued, or runs already.
-type Committed struct {
-	Status ProposalStatus `json:"status"`
-	Job    *Job           `json:"job"`
-}
-
 // Job is long work of the engine.
 type Job struct {
 	ID       string    `json:"id"`

@@ -9,8 +9,9 @@
 // # Errors
 //
 // Open fails with one sentence that names the remedy, before it has changed anything, when
-// the port is taken, the data directory cannot be written or is in use, or holds other nodes
-// than those asked for (crowbar.ErrSimulated).
+// the port is taken, the data directory cannot be written or is in use, holds other nodes
+// than those asked for (crowbar.ErrSimulated), or secrets that the key does not open
+// (crowbar.ErrOtherKey, crowbar.ErrKeyFile, or fs.ErrNotExist where it is gone).
 //
 // # Concurrency
 //
@@ -51,6 +52,9 @@ const DefaultListen = "127.0.0.1:3000"
 type Config struct {
 	DataDir string // made if it is missing
 	Listen  string // address and port, default DefaultListen; port 0 takes a free one
+	// SecretKeyFile has the key that secrets are sealed with, default secret.key in DataDir. It is
+	// made if it is missing, unless the data directory was used with a key before.
+	SecretKeyFile string
 	// Simulation is the site; nil: real machines.
 	Simulation *Simulation
 	// Without names built-in barclamps to leave out, Barclamps are those to register beside them.
@@ -83,6 +87,7 @@ type Server struct {
 	listener net.Listener
 	bmcs     net.Listener // nil without simulation
 	store    *boltstore.Store
+	sealer   *crowbar.AgeSealer
 	clock    *siteClock
 	engine   *crowbar.Engine
 	site     *sim.Site // nil without simulation
@@ -163,7 +168,7 @@ func (s *Server) open(ctx context.Context) error {
 	}
 
 	parts := catalog.Config{Without: s.config.Without}
-	engine := crowbar.Config{Store: s.store, Clock: s.clock, Logger: s.log}
+	engine := crowbar.Config{Store: s.store, Sealer: s.sealer, Clock: s.clock, Logger: s.log}
 	if simulation != nil {
 		if err := s.openSite(simulation); err != nil {
 			return err
@@ -230,11 +235,36 @@ func (s *Server) openStore(ctx context.Context) error {
 	settings, err := crowbar.ReadSettings(ctx, store)
 	switch {
 	case errors.Is(err, crowbar.ErrNotFound):
-		return nil
+		return s.openKey("")
 	case err != nil:
 		return fmt.Errorf("data directory %s: %w", dir, err)
 	case s.config.Simulation != nil && !settings.Simulated:
 		return &failure{fmt.Sprintf("data directory %s is one for real nodes; start without --simulate, or give another one: --data-dir DIR", dir), crowbar.ErrSimulated}
+	}
+	return s.openKey(settings.Recipient)
+}
+
+// openKey finds the key to the secrets of the store. It makes one only where nothing can have
+// been sealed: a new key beside an old store would hide that the old one is lost.
+func (s *Server) openKey(recipient string) (err error) {
+	dir, path := s.config.DataDir, s.config.SecretKeyFile
+	if path == "" {
+		path = filepath.Join(dir, "secret.key")
+	}
+	s.sealer, err = crowbar.OpenKeyFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && recipient == "":
+		if s.sealer, err = crowbar.NewKeyFile(path); err != nil {
+			return &failure{fmt.Sprintf("the key file %s cannot be made (%v); name one in a directory that this user can write: --secret-key-file FILE", path, innermost(err)), err}
+		}
+		s.log.Info("new key for secrets", "file", path, "recipient", s.sealer.Recipient())
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return &failure{fmt.Sprintf("the key file %s is missing, and the secrets in data directory %s are sealed for %s; restore the file from a backup, or say where it is: --secret-key-file FILE", path, dir, recipient), err}
+	case err != nil:
+		return err
+	case recipient != "" && recipient != s.sealer.Recipient():
+		return &failure{fmt.Sprintf("the secrets in data directory %s are sealed for %s, and the key in %s is that of %s; say where the right one is: --secret-key-file FILE", dir, recipient, path, s.sealer.Recipient()), crowbar.ErrOtherKey}
 	}
 	return nil
 }

@@ -29,6 +29,12 @@ const template = `{"id":"bc-template-rack","description":"Racks","attributes":{"
 	"elements":{},"element_order":[["rack-top"],["rack-unit"]],
 	"config":{"environment":"rack-config-base","mode":"full","transitions":true,"transition_list":["hardware-installing","installing"]}}}}`
 
+// schema knows the template's attributes, and a secret that it has not.
+const schema = `{"type":"object","additionalProperties":false,"properties":{
+	"size":{"type":"number","minimum":1},"door":{"enum":[null,"glass","steel"]},"note":{"type":"string"},
+	"code":{"type":"string","writeOnly":true},
+	"locks":{"type":"array","items":{"type":"object","properties":{"key":{"type":"string","format":"password"}}}}}}`
+
 // A Rack is the barclamp: the first node is on top, the others are units.
 type Rack struct {
 	mu      sync.Mutex
@@ -47,7 +53,7 @@ func (r *Rack) Info() barclamp.Info {
 	if err != nil {
 		panic(err) // the template above is wrong
 	}
-	return barclamp.Info{Name: "rack", Version: "1.0", Description: "Racks", RunOrder: 10, Template: t, Roles: []barclamp.Role{
+	return barclamp.Info{Name: "rack", Version: "1.0", Description: "Racks", RunOrder: 10, Template: t, Schema: []byte(schema), Roles: []barclamp.Role{
 		{Name: "rack-top", Constraint: barclamp.Constraint{Minimum: 1, Count: 1}}, {Name: "rack-unit"},
 	}}
 }

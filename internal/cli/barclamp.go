@@ -17,6 +17,10 @@ func (a *app) barclampCommand() *cobra.Command {
 			Use: "show BARCLAMP", Short: "show a barclamp with its roles; -o json has template and schema, too",
 			Args: arguments("BARCLAMP"), RunE: a.ask(a.barclampShow),
 		},
+		&cobra.Command{
+			Use: "schema BARCLAMP", Short: "print the JSON Schema of a barclamp's attributes",
+			Args: arguments("BARCLAMP"), RunE: a.ask(a.barclampSchema),
+		},
 	)
 }
 
@@ -55,6 +59,17 @@ func (a *app) barclampShow(ctx context.Context, c *client.Client, args []string)
 		t.add(plain, r.Name, rules(r))
 	}
 	return a.print(a.Stdout, t)
+}
+
+func (a *app) barclampSchema(ctx context.Context, c *client.Client, args []string) error {
+	b, err := c.Barclamp(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	if len(b.Schema) == 0 {
+		return fmt.Errorf("barclamp %s has no schema: its attributes may be anything", b.Name)
+	}
+	return a.document(b.Schema)
 }
 
 // rules says which nodes a role may have.

@@ -5,8 +5,9 @@
 //
 // Each file holds one command. A new one is a function that makes it, and a line in commands.
 //
-// Exit status: 0 done; 1 error; 2 there are changes (proposal diff); 3 refused by a rule;
-// 4 conflict, somebody else was faster.
+// Exit status: 0 done; 1 error; 2 there are changes (proposal diff, proposal plan); 3 refused by
+// a rule; 4 conflict, somebody else was faster. With -o json an error that has problems or
+// conflicts is on standard output, too: {"error":{"code","message","problems","conflicts"}}.
 package cli
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
+	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
 // Process is what a command has of the process it runs in. Nil streams are empty, or nothing
@@ -38,6 +40,9 @@ type Process struct {
 	IsTerminal func(stream any) bool
 	// Transport carries requests to the server; nil is the network.
 	Transport http.RoundTripper
+	// Edit lets the user edit a file with an editor, a command line as in $EDITOR, and returns
+	// when he has. Nil runs it in a shell, on the terminal of the process.
+	Edit func(ctx context.Context, editor, file string) error
 }
 
 // System is the process as it is.
@@ -63,6 +68,9 @@ func (p Process) complete() Process {
 			f, ok := stream.(interface{ Fd() uintptr })
 			return ok && term.IsTerminal(int(f.Fd()))
 		}
+	}
+	if p.Edit == nil {
+		p.Edit = runEditor
 	}
 	return p
 }
@@ -113,16 +121,58 @@ func (a *app) run(ctx context.Context, root *cobra.Command) int {
 	}
 	if !errors.Is(err, errChanges) {
 		fmt.Fprintf(a.Stderr, "%s: %s\n", root.Name(), a.explain(err))
+		if body := details(err); body != nil && a.output == "json" {
+			_ = a.json(map[string]*client.ErrorBody{"error": body}) // the error is told already
+		}
 	}
 	return exitStatus(err)
 }
 
-// explain is the error for a person.
+// explain is the error for a person, with nothing in it that moves a terminal's cursor but the
+// line ends between what is wrong.
 func (a *app) explain(err error) string {
-	if errors.Is(err, context.Canceled) {
+	text := wording.Error(err)
+	kept, said := (*keptError)(nil), (*client.Error)(nil)
+	switch {
+	case errors.As(err, &kept):
+		text = kept.Error()
+	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.As(err, &said):
+		text = wording.Error(errors.New(strings.Replace(err.Error(), said.Error(), sentence(said), 1)))
 	}
-	return wording.Error(err)
+	parts := strings.Split(text, "\n")
+	for i, part := range parts {
+		parts[i] = oneLine(part)
+	}
+	return strings.Join(parts, "\n")
+}
+
+// sentence is what the server says, each problem and conflict on one line whatever is in it.
+func sentence(said *client.Error) string {
+	text := said.Message
+	for _, p := range said.Problems {
+		text += "\n  " + oneLine(p.String())
+	}
+	for _, c := range said.Conflicts {
+		text += "\n  " + oneLine(c.String())
+	}
+	return text
+}
+
+// details are what a program wants to know of an error beyond its sentence, if it has problems
+// or conflicts.
+func details(err error) *client.ErrorBody {
+	var said *client.Error
+	var invalid *proposal.ValidationError
+	switch {
+	case errors.As(err, &said) && len(said.Problems)+len(said.Conflicts) > 0:
+		return &client.ErrorBody{Code: said.Code, Message: said.Message, Problems: said.Problems, Conflicts: said.Conflicts}
+	case errors.As(err, &invalid):
+		short := strings.Replace(err.Error(), invalid.Error(), wording.Count(len(invalid.Problems), "problem"), 1)
+		return &client.ErrorBody{Code: client.CodeInvalid, Message: wording.Error(errors.New(short)), Problems: invalid.Problems}
+	}
+	return nil
 }
 
 // numberExpected says what a flag wants that was given something else.
@@ -140,7 +190,7 @@ func numberExpected(err *strconv.NumError) string {
 	return "expected a whole number"
 }
 
-// errChanges is how proposal diff tells that there are some.
+// errChanges is how proposal diff and plan tell that there are some.
 var errChanges = errors.New("there are changes")
 
 func exitStatus(err error) int {
@@ -227,16 +277,16 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 
 // arguments wants as many arguments as there are names; those in brackets may be left out.
 func arguments(names ...string) cobra.PositionalArgs {
-	least := 0
+	var needed []string
 	for _, n := range names {
 		if !strings.HasPrefix(n, "[") {
-			least++
+			needed = append(needed, n)
 		}
 	}
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
-		case len(args) < least:
-			return fmt.Errorf("%s: %s is missing; see %s --help", cmd.CommandPath(), names[len(args)], cmd.CommandPath())
+		case len(args) < len(needed):
+			return fmt.Errorf("%s: %s is missing; see %s --help", cmd.CommandPath(), needed[len(args)], cmd.CommandPath())
 		case len(args) > len(names):
 			return fmt.Errorf("%s: %q is too much; see %s --help", cmd.CommandPath(), args[len(names)], cmd.CommandPath())
 		}

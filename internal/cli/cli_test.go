@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +26,10 @@ import (
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	runAsCommand()
+	goleak.VerifyTestMain(m)
+}
 
 // shell runs commands as a shell does, in English and without terminal.
 type shell struct {
@@ -31,6 +38,9 @@ type shell struct {
 	env      map[string]string
 	stdin    string
 	terminal bool
+	edit     func(ctx context.Context, editor, file string) error
+	// transport, if there is one, is between the command and the site.
+	transport func(next http.RoundTripper) http.RoundTripper
 }
 
 func (s *shell) run(args ...string) (code int, stdout, stderr string) {
@@ -44,9 +54,13 @@ func (s *shell) runContext(ctx context.Context, args ...string) (code int, stdou
 		Args: args, Stdin: strings.NewReader(s.stdin), Stdout: &out, Stderr: &errs,
 		Getenv:     func(name string) string { return s.env[name] },
 		IsTerminal: func(any) bool { return s.terminal },
+		Edit:       s.edit,
 	}
 	if s.site != nil {
 		p.Transport = s.site.Transport()
+	}
+	if s.transport != nil {
+		p.Transport = s.transport(p.Transport)
 	}
 	code = cli.Crowbar(ctx, p)
 	return code, out.String(), errs.String()
@@ -73,6 +87,37 @@ func (s *shell) fails(code int, says string, args ...string) {
 func newShell(t *testing.T) *shell {
 	return &shell{t: t, site: apitest.New(t), env: map[string]string{}}
 }
+
+// answers puts answers of its own before the site's: those for which answer returns a status.
+func (s *shell) answers(answer func(method, path string, body []byte) (status int, text string)) {
+	s.transport = func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			var raw []byte
+			if r.Body != nil {
+				var err error
+				if raw, err = io.ReadAll(r.Body); err != nil {
+					return nil, err
+				}
+				r.Body = io.NopCloser(bytes.NewReader(raw))
+			}
+			status, text := answer(r.Method, r.URL.Path, raw)
+			switch status {
+			case 0:
+				return next.RoundTrip(r)
+			case -1:
+				return nil, errors.New("connection refused")
+			}
+			return &http.Response{
+				StatusCode: status, Status: http.StatusText(status), Request: r,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)),
+			}, nil
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func ExampleCrowbar() {
 	code := cli.Crowbar(context.Background(), cli.Process{
@@ -241,10 +286,15 @@ type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
+type writeFunc func([]byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
+
 func TestBarclamps(t *testing.T) {
 	s := newShell(t)
 	require.Equal(t, "BARCLAMP  ORDER  PROPOSALS  DESCRIPTION\nrack      10     -          Racks\n", s.ok("barclamp", "list"))
 	shown := s.ok("barclamp", "show", "rack")
+	require.True(t, json.Valid([]byte(s.ok("barclamp", "schema", "rack"))))
 	require.Contains(t, shown, "rack-top   exactly 1\n")
 	require.Contains(t, shown, "rack-unit  any number\n")
 	var b client.Barclamp
@@ -275,15 +325,13 @@ func TestProposals(t *testing.T) {
 	require.Equal(t, "no changes\n", stderr)
 	code, stdout, _ = s.run("proposal", "diff", "rack", "default", "-o", "json")
 	require.Equal(t, 2, code)
-	var d client.Diff
-	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
-	require.Equal(t, []string{name}, d.Changes[0].Added)
+	require.JSONEq(t, `[{"op":"add","path":"/deployment/rack/elements/rack-top","value":["`+name+`"]}]`, stdout)
 
 	// What show prints can be edited and imported: it becomes the next revision.
 	document := s.ok("proposal", "show", "rack")
 	require.Contains(t, document, `"size": 42.0`)
 	s.stdin = strings.Replace(document, "42.0", "1e3", 1)
-	require.Equal(t, "rack/default: revision 2 is saved\n", s.ok("proposal", "import", "-"))
+	require.Equal(t, "rack.size: 42.0 → 1e3\nrack/default: revision 2 is saved\n", s.ok("proposal", "import", "-"))
 	code, stdout, stderr = s.run("proposal", "diff", "rack", "default", "1", "2")
 	require.Equal(t, 2, code, stderr)
 	require.Equal(t, "rack.size: 42.0 → 1e3\n", stdout)
@@ -294,6 +342,7 @@ func TestProposals(t *testing.T) {
 	commit := s.ok("proposal", "commit", "rack")
 	require.Regexp(t, `^rack/default: revision 2 is in force; job \d+ waits for 1 of 1 node: `+name, commit)
 	require.Regexp(t, `rack +default +2 +queued +2 +- +waits`, s.ok("proposal", "list", "rack"))
+	s.stdin = strings.Replace(document, "42.0", "43", 1)
 	s.ok("proposal", "import", "-")
 	require.Regexp(t, `REVISION +STATUS +OF +APPLIED\n(.*\n)*rack +default +3 +queued +2 +- +revision 3 is not committed; waits`, s.ok("proposal", "list", "rack"))
 
@@ -304,6 +353,7 @@ func TestProposals(t *testing.T) {
 	code, _, stderr = s.run("proposal", "commit", "rack", "empty")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "rack-top")
+	require.Contains(t, stderr, "; put it right: crowbar proposal edit rack empty --raw\n")
 	s.fails(1, "proposal list", "proposal", "commit", "rack", "none")
 
 	// --from fills what the document leaves empty.
@@ -346,7 +396,11 @@ func TestTemplatesImportAndShowEqual(t *testing.T) {
 			given, err := proposal.Parse(raw)
 			require.NoError(t, err)
 			require.Equal(t, given.Barclamp()+"/default: revision 1 is saved\n", s.ok("proposal", "import", file))
-			require.Equal(t, given.Barclamp()+"/default: revision 2 is saved\n", s.ok("proposal", "import", file))
+			require.Equal(t, "nothing changes: "+given.Barclamp()+"/default revision 1 says the same\n", s.ok("proposal", "import", file))
+			require.Equal(t, string(raw), s.ok("proposal", "export", given.Barclamp()), "byte for byte")
+			e := typing(s, func(text string) string { return text + "\n# nothing else" })
+			require.Equal(t, "nothing changes\n", s.ok("proposal", "edit", given.Barclamp(), "default", "--raw"))
+			require.True(t, strings.HasSuffix(e.shown[0], "\n"+strings.TrimSpace(string(raw))+"\n"))
 			shown, err := proposal.Parse([]byte(s.ok("proposal", "show", given.Barclamp())))
 			require.NoError(t, err)
 			require.Equal(t, given.ID(), shown.ID())
@@ -357,7 +411,7 @@ func TestTemplatesImportAndShowEqual(t *testing.T) {
 			for _, role := range given.Roles() {
 				require.Contains(t, stderr, role)
 			}
-			require.Contains(t, stderr, "crowbar proposal show "+given.Barclamp()+" default > f.json; crowbar proposal import f.json")
+			require.Contains(t, stderr, "crowbar proposal edit "+given.Barclamp()+" default --raw")
 			require.NotContains(t, stderr, "roles )")
 		})
 	}
@@ -371,11 +425,18 @@ func TestJobs(t *testing.T) {
 	require.Contains(t, s.ok("job", "show", "1"), "job 000001: apply rack/default revision 1: queued")
 	s.fails(1, "crowbar job list", "job", "watch", "77")
 
-	watched := make(chan string, 1)
+	watched, watching := make(chan string, 1), make(chan struct{})
 	go func() {
-		code, stdout, stderr := s.run("job", "watch", "1")
-		watched <- fmt.Sprint(code, stdout, stderr)
+		var out, errs bytes.Buffer
+		told := sync.OnceFunc(func() { close(watching) })
+		code := cli.Crowbar(t.Context(), cli.Process{
+			Args: []string{"job", "watch", "1"}, Stderr: &errs, Transport: s.site.Transport(),
+			Stdout: writeFunc(func(p []byte) (int, error) { defer told(); return out.Write(p) }),
+		})
+		told()
+		watched <- fmt.Sprint(code, out.String(), errs.String())
 	}()
+	<-watching // else the job might be done before anybody looks
 	s.ok("node", "allocate", name, "--yes")
 	s.site.Settled(name, "hardware-installed")
 	_, agent := s.site.Boot(1)

@@ -112,7 +112,11 @@ func (a *app) watchJob(ctx context.Context, c *client.Client, id string) error {
 	j, err := c.WatchJob(ctx, id, func(j *client.Job) error {
 		switch {
 		case j.Status == client.JobQueued:
-			say("job %s: %s: queued; %s", j.ID, j.Title, j.Waiting)
+			text := fmt.Sprintf("job %s: %s: queued", j.ID, j.Title)
+			if j.Waiting != "" {
+				text += "; " + j.Waiting
+			}
+			say("%s", text)
 		case j.Status == client.JobRunning:
 			say("job %s: %s: running", j.ID, j.Title)
 		}

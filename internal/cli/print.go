@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // json prints a value for programs.
@@ -22,11 +23,48 @@ func (a *app) json(v any) error {
 type style string
 
 const (
-	plain style = ""
-	bold  style = "1"
-	red   style = "31"
-	green style = "32"
+	plain  style = ""
+	bold   style = "1"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
 )
+
+// colored tells whether styles show: on a terminal that has not NO_COLOR.
+func (a *app) colored(w io.Writer) bool {
+	return a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb" && a.IsTerminal(w)
+}
+
+func paint(s style, text string) string {
+	if s == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// oneLine is text without what would move a terminal's cursor, whatever a machine called itself.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// brief is text that is cut where it gets longer than so many characters.
+func brief(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	n := 0
+	for i := range text {
+		if n++; n > limit {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
 
 // A table has aligned columns. Its cells are of one line.
 type table struct {
@@ -42,12 +80,7 @@ func newTable(columns ...string) *table {
 
 func (t *table) add(s style, cells ...string) {
 	for i, c := range cells {
-		cells[i] = strings.Map(func(r rune) rune { // one line, whatever a machine called itself
-			if r < ' ' || r == 0x7f {
-				return ' '
-			}
-			return r
-		}, c)
+		cells[i] = oneLine(c)
 	}
 	t.rows = append(t.rows, strings.Join(cells, "\t"))
 	t.styles = append(t.styles, s)
@@ -63,12 +96,12 @@ func (a *app) print(w io.Writer, t *table) error {
 	if err := aligned.Flush(); err != nil {
 		return err
 	}
-	colored := a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb" && a.IsTerminal(w)
+	colored := a.colored(w)
 	var out strings.Builder
 	for i, line := range strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n") {
 		line = strings.TrimRight(line, " ")
-		if s := t.styles[i]; colored && s != plain && line != "" {
-			line = "\x1b[" + string(s) + "m" + line + "\x1b[0m"
+		if colored {
+			line = paint(t.styles[i], line)
 		}
 		out.WriteString(line + "\n")
 	}

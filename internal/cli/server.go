@@ -54,6 +54,7 @@ func (a *app) serverRoot() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&config.Listen, "listen", server.DefaultListen, "address and port; operators are not authenticated, so choose who can reach it")
 	f.StringVar(&config.DataDir, "data-dir", server.DefaultDataDir(a.Getenv), "where everything is kept")
+	f.StringVar(&config.SecretKeyFile, "secret-key-file", "", "`FILE` with the key that secrets are sealed with; made if there is none yet (default: secret.key in the data directory)")
 	f.StringVar(&simulate, "simulate", "", "simulate a site of `N` machines; without a number those that are there, 8 in a new data directory")
 	f.Lookup("simulate").NoOptDefVal = stored
 	f.Float64Var(&simulation.Speed, "speed", 60, "how many times as fast as the world's a simulated site's time runs")

@@ -264,7 +264,7 @@ func (d *show) propose(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		diff, err := d.client.DiffTemplate(ctx, k, 0)
+		diff, err := d.client.Diff(ctx, k, client.Template, client.Latest)
 		if err != nil {
 			return err
 		}
