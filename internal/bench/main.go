@@ -24,6 +24,7 @@ type comparison struct {
 	name  string
 	ours  contender
 	peers []contender
+	close func() error // gives back what the contenders keep; may be nil
 }
 
 // contender does the work b.N times, as a Go benchmark does; an error ends the comparison.
@@ -36,6 +37,12 @@ func comparisons() []comparison {
 	return []comparison{
 		statemachineFire(),
 		statemachineFire64(),
+		proposalDiff("proposal-diff-20KB", 20_000),
+		proposalDiff("proposal-diff-200KB", 200_000),
+		proposalDeployment(),
+		proposalPath(),
+		proposalSave(),
+		proposalHistory(),
 	}
 }
 
@@ -55,22 +62,36 @@ func main() {
 // else the machine does only ever makes a round slower, and it hits all alike.
 func run(w io.Writer, all []comparison, rounds int) error {
 	for _, c := range all {
-		contenders := append([]contender{c.ours}, c.peers...)
-		best := make([]float64, len(contenders))
-		for round := range rounds {
-			for i, each := range contenders {
-				ns, err := measure(each)
-				if err != nil {
-					return fmt.Errorf("%s: %s: %w", c.name, each.name, err)
-				}
-				if round == 0 || ns < best[i] {
-					best[i] = ns
-				}
+		if err := errors.Join(c.run(w, rounds), c.done()); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+func (c comparison) done() error {
+	if c.close == nil {
+		return nil
+	}
+	return c.close()
+}
+
+func (c comparison) run(w io.Writer, rounds int) error {
+	contenders := append([]contender{c.ours}, c.peers...)
+	best := make([]float64, len(contenders))
+	for round := range rounds {
+		for i, each := range contenders {
+			ns, err := measure(each)
+			if err != nil {
+				return fmt.Errorf("%s: %w", each.name, err)
+			}
+			if round == 0 || ns < best[i] {
+				best[i] = ns
 			}
 		}
-		for i, peer := range c.peers {
-			fmt.Fprintf(w, "bench: %s ours=%s %s=%s ratio=%.2f\n", c.name, duration(best[0]), peer.name, duration(best[i+1]), best[i+1]/best[0])
-		}
+	}
+	for i, peer := range c.peers {
+		fmt.Fprintf(w, "bench: %s ours=%s %s=%s ratio=%.2f\n", c.name, duration(best[0]), peer.name, duration(best[i+1]), best[i+1]/best[0])
 	}
 	return nil
 }
