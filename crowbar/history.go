@@ -79,8 +79,8 @@ func (e *Engine) Diff(ctx context.Context, k proposal.Key, from, to string) (*pr
 // A HistoryEntry is a revision without its document and, in one line, what it changed. Hash is
 // empty where the document has secrets: whoever knows the rest could try passwords against it.
 type HistoryEntry struct {
-	proposal.Revision
-	Summary string
+	Revision proposal.Revision
+	Summary  string
 }
 
 // History lists revisions numbered below before (0: all), newest first, at most limit. It reads
@@ -100,9 +100,9 @@ func (e *Engine) History(ctx context.Context, k proposal.Key, before, limit int)
 	r, err := e.proposals.Get(ctx, k, number)
 	for ; err == nil && len(entries) < limit; number-- {
 		entry := HistoryEntry{Revision: *r, Summary: "first revision"}
-		entry.Document = nil
+		entry.Revision.Document = nil
 		if len(r.Document.Secrets()) > 0 {
-			entry.Hash = ""
+			entry.Revision.Hash = ""
 		}
 		if number == 1 {
 			return append(entries, entry), nil

@@ -323,11 +323,12 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) error {
 	}
 	status := a.Engine.Status(k)
 	return ok(w, each(entries, func(e crowbar.HistoryEntry) client.HistoryEntry {
+		r := e.Revision
 		wire := client.HistoryEntry{
-			Number: e.Number, Parent: e.Parent, Author: e.Author, Message: e.Message, Time: e.Time, Hash: e.Hash,
-			Summary: e.Summary, Applied: e.Number == status.Applied,
+			Number: r.Number, Parent: r.Parent, Author: r.Author, Message: r.Message, Time: r.Time, Hash: r.Hash,
+			Summary: e.Summary, Applied: r.Number == status.Applied,
 		}
-		if e.Number == status.Revision {
+		if r.Number == status.Revision {
 			wire.Status = status.Status
 		}
 		return wire

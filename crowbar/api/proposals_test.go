@@ -255,6 +255,13 @@ func TestSecretsAreNeverTold(t *testing.T) {
 	s.Handler.ServeHTTP(w, late)
 	require.Equal(t, http.StatusBadRequest, w.Code, "the newest revision has the locks in another order: %s", w.Body)
 
+	// A secret stays a secret: it is not copied to where it would be shown.
+	for path, value := range map[string]string{"note": `"(secret /attributes/rack/code)"`, "code": `"(secrt /attributes/rack/code)"`} {
+		_, err = c.SaveProposal(ctx, rack, edited(t, shown, path, value), client.SaveOptions{Base: base})
+		require.ErrorIs(t, err, client.ErrInvalid, "%s", path)
+		require.ErrorContains(t, err, "/attributes/rack/"+path)
+	}
+
 	// There is nothing to put in the place of these.
 	_, err = c.SaveProposal(ctx, proposal.Key{Barclamp: "rack", Name: "other"}, shown, client.SaveOptions{})
 	require.ErrorIs(t, err, client.ErrInvalid)
