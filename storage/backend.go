@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,12 +19,21 @@ import (
 // After ErrUnknownOutcome from the driver a Backend looks, and repeats once what did not
 // happen. It returns ErrUnknownOutcome only if it could not look, or if the second try got
 // lost too.
+//
+// Clone, CreateFromSnapshot, Revert, Import and Export are the long calls: they have
+// Config.LongTimeout, and at most half of the back end's slots, so that short calls go on
+// beside them. The other calls have Config.Timeout. Waiting for a volume's turn and for a slot
+// counts.
 type Backend struct {
 	name    string
 	driver  Driver
 	log     *slog.Logger
+	observe func(Observation)
 	timeout time.Duration
+	long    time.Duration
+	stall   time.Duration
 	slots   chan struct{}
+	halves  chan struct{} // what long calls take before a slot
 
 	mu    sync.Mutex
 	locks map[string]*volumeLock
@@ -38,110 +48,210 @@ func newBackend(name string, driver Driver, c Config) *Backend {
 	return &Backend{
 		name: name, driver: driver,
 		log:     c.Deps.Logger.With("backend", name),
-		timeout: c.Timeout,
-		slots:   make(chan struct{}, c.Concurrency),
-		locks:   map[string]*volumeLock{},
+		observe: c.Observe,
+		timeout: c.Timeout, long: c.LongTimeout, stall: c.StallTimeout,
+		slots:  make(chan struct{}, c.Concurrency),
+		halves: make(chan struct{}, max(1, c.Concurrency/2)),
+		locks:  map[string]*volumeLock{},
 	}
 }
 
 // Name returns backend_name.
 func (b *Backend) Name() string { return b.name }
 
+// Features returns the names of the optional interfaces that the driver has, sorted. What is
+// not among them is ErrUnsupported.
+func (b *Backend) Features() []string { return Features(b.driver) }
+
+// Features returns the names of the optional interfaces of this package that d has, sorted.
+func Features(d Driver) []string {
+	has := map[string]bool{}
+	_, has["Disconnector"] = d.(Disconnector)
+	_, has["Lister"] = d.(Lister)
+	_, has["Extender"] = d.(Extender)
+	_, has["Snapshotter"] = d.(Snapshotter)
+	_, has["SnapshotLister"] = d.(SnapshotLister)
+	_, has["Cloner"] = d.(Cloner)
+	_, has["Reverter"] = d.(Reverter)
+	_, has["Adopter"] = d.(Adopter)
+	_, has["ImageStreamer"] = d.(ImageStreamer)
+	_, has["Limiter"] = d.(Limiter)
+	maps.DeleteFunc(has, func(_ string, is bool) bool { return !is })
+	return slices.Sorted(maps.Keys(has))
+}
+
+// feature returns the back end's driver as one of the optional interfaces.
+func feature[T any](b *Backend) (T, error) {
+	driver, ok := b.driver.(T)
+	if !ok {
+		return driver, ErrUnsupported
+	}
+	return driver, nil
+}
+
 // Check is Driver.Check.
 func (b *Backend) Check(ctx context.Context) error {
-	return b.call(ctx, "check", "", nil, b.driver.Check)
+	return b.run(ctx, operation{op: "check"}, func(ctx context.Context, _ *call) error { return b.driver.Check(ctx) })
 }
 
 // Stats is Driver.Stats.
 func (b *Backend) Stats(ctx context.Context) (stats *Stats, err error) {
-	err = b.call(ctx, "stats", "", nil, func(ctx context.Context) error {
+	err = b.run(ctx, operation{op: "stats"}, func(ctx context.Context, _ *call) error {
 		stats, err = b.driver.Stats(ctx)
 		return err
 	})
 	return stats, err
 }
 
-// Create returns the volume of this ID if it has the size that the spec comes to, and makes it
-// if there is none. ErrExists: there is one of another size.
-func (b *Backend) Create(ctx context.Context, spec VolumeSpec) (volume *Volume, err error) {
-	err = b.call(ctx, "create", spec.ID, []string{spec.ID}, func(ctx context.Context) error {
-		if err := checkSize(spec.SizeBytes); err != nil {
-			return err
-		}
-		volume, err = b.create(ctx, spec, func() (*Volume, error) { return b.driver.Create(ctx, spec) })
-		return err
-	})
-	return volume, err
+// An operation is what a method does, as far as running it is concerned.
+type operation struct {
+	op      string
+	id      string   // what people read: a volume's ID, or volume@snapshot
+	volumes []string // IDs, checked and locked
+	names   []string // names on the back end, locked
+	changes bool     // whether an interruption leaves open what happened
+	long    bool
+	refused error // what is wrong with the arguments, found beforehand
 }
 
-// create runs do, and once more if it got lost and there is nothing.
-func (b *Backend) create(ctx context.Context, spec VolumeSpec, do func() (*Volume, error)) (*Volume, error) {
-	volume, err := do()
-	if errors.Is(err, ErrUnknownOutcome) {
-		switch there, look := b.driver.Get(ctx, spec.ID); {
-		case look == nil:
-			return b.same(ctx, spec, there)
-		case errors.Is(look, ErrNotFound):
-			b.log.Warn("answer lost; repeating", "op", "create", "volume", spec.ID, "error", err)
-			volume, err = do()
-		default:
-			return nil, err
-		}
-	}
-	if errors.Is(err, ErrExists) {
-		there, look := b.driver.Get(ctx, spec.ID)
-		if look != nil {
-			return nil, err
-		}
-		return b.same(ctx, spec, there)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return volume, nil
+// A call is an operation under way.
+type call struct {
+	*Backend
+	operation
+	repeats int
+	settled bool // after an interruption it is known that nothing was left
 }
 
-// same returns there if it is what spec asks for. The back end does not keep what was asked
-// for, only what it was rounded to.
-func (b *Backend) same(ctx context.Context, spec VolumeSpec, there *Volume) (*Volume, error) {
-	want := spec.SizeBytes
-	if want == there.SizeBytes {
-		return there, nil
+// run runs do with the locks, in a slot of the back end and within the deadline. An error that
+// ended a change early then says that it may have happened.
+func (b *Backend) run(ctx context.Context, o operation, do func(context.Context, *call) error) (err error) {
+	c := &call{Backend: b, operation: o}
+	asked := time.Now()
+	var begun time.Time
+	defer func() {
+		if err != nil {
+			err = &OpError{Op: o.op, Backend: b.name, ID: o.id, Err: err}
+		}
+		seen := Observation{Op: o.op, Backend: b.name, ID: o.id, Waited: time.Since(asked), Repeats: c.repeats, Err: err}
+		if !begun.IsZero() {
+			seen.Waited, seen.Took = begun.Sub(asked), time.Since(begun)
+		}
+		b.log.Debug("storage call", "op", seen.Op, "volume", seen.ID, "waited", seen.Waited, "took", seen.Took, "repeats", seen.Repeats, "error", err)
+		if b.observe != nil {
+			b.observe(seen)
+		}
+	}()
+	if o.refused != nil {
+		return o.refused
 	}
-	stats, err := b.driver.Stats(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("compare with the volume that is there: %w", err)
-	}
-	if want = stats.Round(want); want != there.SizeBytes {
-		return nil, fmt.Errorf("%w: with %d bytes, not %d", ErrExists, there.SizeBytes, want)
-	}
-	return there, nil
-}
-
-// Get is Driver.Get.
-func (b *Backend) Get(ctx context.Context, id string) (volume *Volume, err error) {
-	err = b.call(ctx, "get", id, nil, func(ctx context.Context) error {
+	for _, id := range o.volumes {
 		if err := CheckID(id); err != nil {
 			return err
 		}
-		volume, err = b.driver.Get(ctx, id)
+	}
+	timeout := b.timeout
+	if o.long {
+		timeout = b.long
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	free, err := b.turn(ctx, o)
+	defer free()
+	if err != nil {
 		return err
-	})
-	return volume, err
+	}
+	begun = time.Now()
+	err = do(ctx, c)
+	unavailable := errors.Is(err, ErrUnavailable)
+	switch {
+	case unavailable && c.repeats > 0:
+		err = fmt.Errorf("%w: %v", ErrUnknownOutcome, err) // nothing changed is true of the second try only
+	case o.changes && interrupted(err) && !unavailable && !c.settled && !errors.Is(err, ErrUnknownOutcome):
+		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
+	return err
 }
 
-// Delete is Driver.Delete. A volume that is not there is ErrNotFound, except after a lost
-// answer, when it was this call that deleted it.
-func (b *Backend) Delete(ctx context.Context, id string) error {
-	return b.call(ctx, "delete", id, []string{id}, func(ctx context.Context) error {
-		return b.remove("delete", id,
-			func() error { return b.driver.Delete(ctx, id) },
-			func() error { _, err := b.driver.Get(ctx, id); return err })
-	})
+// turn waits for the locks and a slot; free gives them back, whatever the error.
+func (b *Backend) turn(ctx context.Context, o operation) (free func(), err error) {
+	var held []func()
+	free = func() {
+		for _, give := range slices.Backward(held) {
+			give()
+		}
+	}
+	keys := slices.Clone(o.volumes)
+	for _, name := range o.names {
+		keys = append(keys, "name "+name) // no ID has a space
+	}
+	// In one order for all, or two calls could each wait for the other. Slots come last: who
+	// has one waits for nothing.
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
+		unlock, err := b.lock(ctx, key)
+		if err != nil {
+			return free, err
+		}
+		held = append(held, unlock)
+	}
+	places := []chan struct{}{b.slots}
+	if o.long {
+		places = []chan struct{}{b.halves, b.slots}
+	}
+	for _, place := range places {
+		select {
+		case place <- struct{}{}:
+			held = append(held, func() { <-place })
+		case <-ctx.Done():
+			return free, ctx.Err()
+		}
+	}
+	return free, ctx.Err()
+}
+
+// lock waits for the turn of a volume or name.
+func (b *Backend) lock(ctx context.Context, key string) (unlock func(), err error) {
+	b.mu.Lock()
+	l := b.locks[key]
+	if l == nil {
+		l = &volumeLock{held: make(chan struct{}, 1)}
+		b.locks[key] = l
+	}
+	l.users++
+	b.mu.Unlock()
+	leave := func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(b.locks, key)
+		}
+	}
+	select {
+	case l.held <- struct{}{}:
+		return func() { <-l.held; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
+}
+
+// again counts and logs a second try.
+func (c *call) again(err error) {
+	c.repeats++
+	c.log.Warn("answer lost; repeating", "op", c.op, "volume", c.id, "error", err)
+}
+
+// repeat runs what may be repeated as it is, and once more if it got lost.
+func (c *call) repeat(do func() error) error {
+	err := do()
+	if errors.Is(err, ErrUnknownOutcome) && !interrupted(err) {
+		c.again(err)
+		err = do()
+	}
+	return err
 }
 
 // remove runs do, and once more if it got lost and look still finds something.
-func (b *Backend) remove(op, id string, do, look func() error) error {
+func (c *call) remove(do, look func() error) error {
 	err := do()
 	if !errors.Is(err, ErrUnknownOutcome) {
 		return err
@@ -152,7 +262,7 @@ func (b *Backend) remove(op, id string, do, look func() error) error {
 	case found != nil:
 		return err
 	}
-	b.log.Warn("answer lost; repeating", "op", op, "volume", id, "error", err)
+	c.again(err)
 	err = do()
 	if errors.Is(err, ErrNotFound) {
 		return nil // the lost request arrived in between
@@ -160,232 +270,44 @@ func (b *Backend) remove(op, id string, do, look func() error) error {
 	return err
 }
 
-// Connect is Driver.Connect.
-func (b *Backend) Connect(ctx context.Context, id string, c Connector) (connection *Connection, err error) {
-	err = b.call(ctx, "connect", id, []string{id}, func(ctx context.Context) error {
-		if err := checkConnector(c); err != nil {
-			return err
-		}
-		return b.repeat("connect", id, func() error {
-			connection, err = b.driver.Connect(ctx, id, c)
-			return err
-		})
-	})
-	return connection, err
+// CleanupTimeout is how long cleaning up may take once the caller is gone.
+const CleanupTimeout = time.Minute
+
+// Detach returns a context for cleaning up after a call whose own context may have ended: it
+// has ctx's values, ignores its end, and lasts CleanupTimeout. Drivers use it to remove what
+// they half made.
+func Detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), CleanupTimeout)
 }
 
-// Disconnect is Disconnector.Disconnect.
-func (b *Backend) Disconnect(ctx context.Context, id string, c Connector) error {
-	return b.call(ctx, "disconnect", id, []string{id}, func(ctx context.Context) error {
-		driver, ok := b.driver.(Disconnector)
-		if !ok {
-			return ErrUnsupported
-		}
-		if err := checkConnector(c); err != nil {
-			return err
-		}
-		return b.repeat("disconnect", id, func() error { return driver.Disconnect(ctx, id, c) })
-	})
-}
-
-// repeat runs what may be repeated as it is, and once more if it got lost.
-func (b *Backend) repeat(op, id string, do func() error) error {
-	err := do()
-	if errors.Is(err, ErrUnknownOutcome) && !interrupted(err) {
-		b.log.Warn("answer lost; repeating", "op", op, "volume", id, "error", err)
-		err = do()
-	}
-	return err
-}
-
-// checkConnector refuses what could be more than one argument of a back end's command.
-func checkConnector(c Connector) error {
-	if c.Host == "" && c.Initiator == "" {
-		return fmt.Errorf("%w: connector with neither host nor initiator", ErrInvalid)
-	}
-	for name, value := range map[string]string{"host": c.Host, "ip": c.Address, "initiator": c.Initiator} {
-		if len(value) > 255 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return fmt.Errorf("%w: connector's %s %.80q, expected up to 255 printable ASCII characters without spaces", ErrInvalid, name, value)
-		}
+// checkSize refuses what is no size.
+func checkSize(sizeBytes int64) error {
+	if sizeBytes < 1 || sizeBytes > maxSize {
+		return fmt.Errorf("%w: size of %d bytes, expected 1 to %d", ErrInvalid, sizeBytes, int64(maxSize))
 	}
 	return nil
 }
 
-// List is Lister.List; limit is 1 to 1000.
-func (b *Backend) List(ctx context.Context, after string, limit int) (volumes []Volume, err error) {
-	err = b.call(ctx, "list", "", nil, func(ctx context.Context) error {
-		driver, ok := b.driver.(Lister)
-		if !ok {
-			return ErrUnsupported
-		}
-		if limit < 1 || limit > 1000 {
-			return fmt.Errorf("%w: limit %d, expected 1 to 1000", ErrInvalid, limit)
-		}
-		volumes, err = driver.List(ctx, after, limit)
-		return err
-	})
-	return volumes, err
-}
+// maxSize leaves room for rounding up.
+const maxSize = 1 << 60
 
-// Extend is Extender.Extend.
-func (b *Backend) Extend(ctx context.Context, id string, sizeBytes int64) (volume *Volume, err error) {
-	err = b.call(ctx, "extend", id, []string{id}, func(ctx context.Context) error {
-		driver, ok := b.driver.(Extender)
-		if !ok {
-			return ErrUnsupported
-		}
-		if err := checkSize(sizeBytes); err != nil {
-			return err
-		}
-		return b.repeat("extend", id, func() error {
-			volume, err = driver.Extend(ctx, id, sizeBytes)
-			return err
-		})
-	})
-	return volume, err
-}
-
-// CreateSnapshot returns the snapshot of this ID if there is one, and makes it if not.
-func (b *Backend) CreateSnapshot(ctx context.Context, volumeID, id string) (snapshot *Snapshot, err error) {
-	err = b.snapshots(ctx, "create snapshot", volumeID, id, func(ctx context.Context, driver Snapshotter) error {
-		snapshot, err = driver.CreateSnapshot(ctx, volumeID, id)
-		lost := errors.Is(err, ErrUnknownOutcome)
-		if !lost && !errors.Is(err, ErrExists) {
-			return err
-		}
-		there, look := driver.GetSnapshot(ctx, volumeID, id)
-		switch {
-		case look == nil:
-			snapshot, err = there, nil
-		case lost && errors.Is(look, ErrNotFound):
-			snapshot, err = driver.CreateSnapshot(ctx, volumeID, id)
-		}
-		return err
-	})
-	return snapshot, err
-}
-
-// GetSnapshot is Snapshotter.GetSnapshot.
-func (b *Backend) GetSnapshot(ctx context.Context, volumeID, id string) (snapshot *Snapshot, err error) {
-	err = b.snapshots(ctx, "get snapshot", volumeID, id, func(ctx context.Context, driver Snapshotter) error {
-		snapshot, err = driver.GetSnapshot(ctx, volumeID, id)
-		return err
-	})
-	return snapshot, err
-}
-
-// DeleteSnapshot is Snapshotter.DeleteSnapshot, as Delete is Driver.Delete.
-func (b *Backend) DeleteSnapshot(ctx context.Context, volumeID, id string) error {
-	return b.snapshots(ctx, "delete snapshot", volumeID, id, func(ctx context.Context, driver Snapshotter) error {
-		return b.remove("delete snapshot", volumeID,
-			func() error { return driver.DeleteSnapshot(ctx, volumeID, id) },
-			func() error { _, err := driver.GetSnapshot(ctx, volumeID, id); return err })
-	})
-}
-
-func (b *Backend) snapshots(ctx context.Context, op, volumeID, id string, do func(context.Context, Snapshotter) error) error {
-	return b.call(ctx, op, volumeID+"@"+id, []string{volumeID}, func(ctx context.Context) error {
-		driver, ok := b.driver.(Snapshotter)
-		if !ok {
-			return ErrUnsupported
-		}
-		if err := CheckID(id); err != nil {
-			return fmt.Errorf("snapshot: %w", err)
-		}
-		return do(ctx, driver)
-	})
-}
-
-// CreateFromSnapshot is Snapshotter.CreateFromSnapshot, idempotent as Create is. Whether a
-// volume that is there came from this snapshot is not compared: back ends forget it.
-func (b *Backend) CreateFromSnapshot(ctx context.Context, spec VolumeSpec, volumeID, snapshotID string) (volume *Volume, err error) {
-	err = b.call(ctx, "create from snapshot", spec.ID, []string{spec.ID, volumeID}, func(ctx context.Context) error {
-		driver, ok := b.driver.(Snapshotter)
-		if !ok {
-			return ErrUnsupported
-		}
-		if err := CheckID(snapshotID); err != nil {
-			return fmt.Errorf("snapshot: %w", err)
-		}
-		snapshot, err := driver.GetSnapshot(ctx, volumeID, snapshotID)
-		if err != nil {
-			return err
-		}
-		want := spec
-		if want.SizeBytes == 0 {
-			want.SizeBytes = snapshot.SizeBytes
-		}
-		if err := checkSize(want.SizeBytes); err != nil {
-			return err
-		}
-		volume, err = b.create(ctx, want, func() (*Volume, error) { return driver.CreateFromSnapshot(ctx, spec, volumeID, snapshotID) })
-		return err
-	})
-	return volume, err
-}
-
-// call runs do with the locks of ids, in a slot of the back end and within the timeout. With
-// ids it changes something: an error that ended it early then says that it may have happened.
-func (b *Backend) call(ctx context.Context, op, id string, ids []string, do func(context.Context) error) (err error) {
-	defer func() {
-		if err != nil {
-			err = &OpError{Op: op, Backend: b.name, ID: id, Err: err}
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	// In one order for all, or two calls could each wait for the other.
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	for _, locked := range ids {
-		if err := CheckID(locked); err != nil {
-			return err
-		}
-		unlock, err := b.lock(ctx, locked)
-		if err != nil {
-			return err
-		}
-		defer unlock()
+// checkLimit refuses what is no length of a page.
+func checkLimit(limit int) error {
+	if limit < 1 || limit > 1000 {
+		return fmt.Errorf("%w: limit %d, expected 1 to 1000", ErrInvalid, limit)
 	}
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	start := time.Now()
-	err = do(ctx)
-	if len(ids) > 0 && interrupted(err) && !errors.Is(err, ErrUnknownOutcome) {
-		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
-	}
-	b.log.Debug("storage call", "op", op, "volume", id, "took", time.Since(start), "error", err)
-	return err
+	return nil
 }
 
-// lock waits for the volume's turn.
-func (b *Backend) lock(ctx context.Context, id string) (unlock func(), err error) {
-	b.mu.Lock()
-	l := b.locks[id]
-	if l == nil {
-		l = &volumeLock{held: make(chan struct{}, 1)}
-		b.locks[id] = l
+// checkText refuses what could be more than one argument of a back end's command.
+func checkText(what, text string) error {
+	if len(text) > 255 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%w: %s %.80q, expected up to 255 printable ASCII characters without spaces", ErrInvalid, what, text)
 	}
-	l.users++
-	b.mu.Unlock()
-	leave := func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(b.locks, id)
-		}
-	}
-	select {
-	case l.held <- struct{}{}:
-		return func() { <-l.held; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, ctx.Err()
-	}
+	return nil
+}
+
+// interrupted tells an error by which a caller or a deadline ended a call.
+func interrupted(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -26,11 +24,18 @@ type Config struct {
 
 	// Deps goes to every driver; its Logger is the Manager's too.
 	Deps Deps `json:"-"`
-	// Concurrency is how many calls a back end gets at once, 0 = 4. An EqualLogic group has
-	// few sessions.
+	// Concurrency is how many calls a back end gets at once, 0 = 4: an EqualLogic group has
+	// few sessions. Long calls are at most half of them.
 	Concurrency int `json:"-"`
-	// Timeout is how long one call may take, 0 = 5 minutes. It is real time.
-	Timeout time.Duration `json:"-"`
+	// Timeout is how long one call may take, 0 = 5 minutes. LongTimeout is that of the long
+	// calls (see Backend), 0 = 24 hours; those of them that move data are ended when nothing
+	// moves for StallTimeout, 0 = 5 minutes. All are real time.
+	Timeout      time.Duration `json:"-"`
+	LongTimeout  time.Duration `json:"-"`
+	StallTimeout time.Duration `json:"-"`
+	// Observe gets every call of a Backend when it ends, in the goroutine of its caller: it
+	// must be quick and safe for concurrent use. nil = nobody looks.
+	Observe func(Observation) `json:"-"`
 }
 
 // A BackendConfig is one back end. Options is the value of the key that is named like the
@@ -55,57 +60,19 @@ func (b BackendConfig) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{driverKey: b.Driver, nameKey: b.Name, b.Driver: options})
 }
 
-// ParseConfig reads and checks a document. It returns all problems at once, each with its
-// JSON Pointer; errors.Is finds ErrInvalid. What the drivers' own options must be is checked
-// by their Openers.
+// ParseConfig is UpgradeConfig without the notes.
 func ParseConfig(raw []byte) (Config, error) {
-	var document struct {
-		Volumes []map[string]json.RawMessage `json:"volumes"`
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&document)
-	if err == nil {
-		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more after the end of the document")
-		}
-	}
-	if err != nil {
-		return Config{}, fmt.Errorf(`%w: storage config: %w; expected {"volumes":[{"backend_driver":…,"backend_name":…}]}`, ErrInvalid, err)
-	}
-	var problems *multierror.Error
-	config := Config{Volumes: make([]BackendConfig, 0, len(document.Volumes))}
-	for i, fields := range document.Volumes {
-		at := fmt.Sprintf("/volumes/%d", i)
-		b := BackendConfig{}
-		for key, to := range map[string]*string{driverKey: &b.Driver, nameKey: &b.Name} {
-			if err := json.Unmarshal(fields[key], to); err != nil {
-				problems = problem(problems, at+"/"+key, "%s, expected a string", found(fields[key]))
-			}
-		}
-		b.Options = fields[b.Driver]
-		for _, key := range slices.Sorted(maps.Keys(fields)) {
-			if key != driverKey && key != nameKey && key != b.Driver {
-				problems = problem(problems, at+"/"+pointer(key), "unknown key, expected %q", b.Driver)
-			}
-		}
-		config.Volumes = append(config.Volumes, b)
-	}
-	if err := problems.ErrorOrNil(); err != nil {
-		return Config{}, err
-	}
-	if err := config.check(nil); err != nil {
-		return Config{}, err
-	}
-	return config, nil
+	config, _, err := UpgradeConfig(raw)
+	return config, err
 }
 
-// check finds all problems, those with the drivers only if there are openers.
-func (c *Config) check(openers map[string]Opener) error {
+// check finds all problems, those with the drivers only if there are openers. at are the JSON
+// Pointers of the back ends in the document that was read.
+func (c *Config) check(at []string, openers map[string]Opener) error {
 	var problems *multierror.Error
-	names := map[string]int{}
+	names := map[string]string{}
 	for i, b := range c.Volumes {
-		at := fmt.Sprintf("/volumes/%d", i)
+		at := at[i]
 		switch {
 		case b.Driver == "" || b.Driver == driverKey || b.Driver == nameKey:
 			problems = problem(problems, at+"/"+driverKey, "%q, expected the name of a driver", b.Driver)
@@ -116,9 +83,9 @@ func (c *Config) check(openers map[string]Opener) error {
 		if CheckID(b.Name) != nil {
 			problems = problem(problems, at+"/"+nameKey, "%q, expected [A-Za-z0-9._-]{1,%d} beginning with a letter or digit", b.Name, MaxID)
 		} else if first, twice := names[b.Name]; twice {
-			problems = problem(problems, at+"/"+nameKey, "%q is the name of /volumes/%d too; give each back end a name of its own", b.Name, first)
+			problems = problem(problems, at+"/"+nameKey, "%q is the name of %s too; give each back end a name of its own", b.Name, first)
 		} else {
-			names[b.Name] = i
+			names[b.Name] = at
 		}
 		if options := bytes.TrimSpace(b.Options); len(options) > 0 && (options[0] != '{' || !json.Valid(options)) {
 			problems = problem(problems, at+"/"+pointer(b.Driver), "%s, expected an object", found(options))
@@ -168,7 +135,11 @@ func Open(ctx context.Context, c Config, openers map[string]Opener) (*Manager, e
 	if openers == nil {
 		openers = map[string]Opener{}
 	}
-	if err := c.check(openers); err != nil {
+	at := make([]string, len(c.Volumes))
+	for i := range at {
+		at[i] = fmt.Sprintf("/volumes/%d", i)
+	}
+	if err := c.check(at, openers); err != nil {
 		return nil, err
 	}
 	if c.Deps.Logger == nil {
@@ -177,8 +148,12 @@ func Open(ctx context.Context, c Config, openers map[string]Opener) (*Manager, e
 	if c.Concurrency <= 0 {
 		c.Concurrency = 4
 	}
-	if c.Timeout <= 0 {
-		c.Timeout = 5 * time.Minute
+	for timeout, standard := range map[*time.Duration]time.Duration{
+		&c.Timeout: 5 * time.Minute, &c.LongTimeout: 24 * time.Hour, &c.StallTimeout: 5 * time.Minute,
+	} {
+		if *timeout <= 0 {
+			*timeout = standard
+		}
 	}
 	m := &Manager{}
 	var problems *multierror.Error

@@ -85,12 +85,16 @@ func TestParseConfigSaysEverything(t *testing.T) {
 func FuzzParseConfig(f *testing.F) {
 	f.Add(document)
 	f.Add(`{"volumes":[{"backend_driver":"","backend_name":null,"":1}]}`)
+	for _, old := range []string{nova2012, cinder2012, cinder2013, cinder2014, cinder2016} {
+		f.Add(old)
+	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		config, err := storage.ParseConfig([]byte(raw))
+		config, notes, err := storage.UpgradeConfig([]byte(raw))
 		if err != nil {
 			require.ErrorIs(t, err, storage.ErrInvalid)
 			return
 		}
+		require.Empty(t, unaccounted(t, raw, config, notes))
 		out, err := json.Marshal(config)
 		require.NoError(t, err)
 		again, err := storage.ParseConfig(out)

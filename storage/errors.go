@@ -7,7 +7,9 @@ import (
 )
 
 // The errors of every driver. ErrUnknownOutcome: the back end got the request, but the
-// answer was lost; look before repeating.
+// answer was lost; look before repeating. ErrUnavailable: the back end does not answer, or does
+// not let the driver in, and nothing was changed; the same call may be made again, later or on
+// another back end. No error is both.
 var (
 	ErrNotFound       = errors.New("storage: not found")
 	ErrExists         = errors.New("storage: exists already")
@@ -15,6 +17,7 @@ var (
 	ErrNoSpace        = errors.New("storage: not enough space")
 	ErrInvalid        = errors.New("storage: invalid")
 	ErrUnsupported    = errors.New("storage: not supported by this driver")
+	ErrUnavailable    = errors.New("storage: back end does not answer; nothing changed")
 	ErrUnknownOutcome = errors.New("storage: unknown outcome: it may or may not have happened")
 )
 

@@ -2,11 +2,8 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 
@@ -87,43 +84,4 @@ func (m *Manager) all(fn func(*Backend) error) error {
 		}
 	}
 	return problems.ErrorOrNil()
-}
-
-// Pick returns the back end on which a volume of sizeBytes leaves the most free space, the
-// first by name among equals. ErrNoSpace: it fits on none. ErrInvalid: a size below 1.
-//
-// It is pure, and sees only the stats it is given: to repeat a creation, repeat it on the
-// back end that was picked.
-func Pick(stats map[string]*Stats, sizeBytes int64) (backend string, err error) {
-	if err := checkSize(sizeBytes); err != nil {
-		return "", err
-	}
-	best := int64(-1)
-	var most int64
-	for _, name := range slices.Sorted(maps.Keys(stats)) {
-		s := stats[name]
-		most = max(most, s.FreeBytes)
-		if left := s.FreeBytes - s.Round(sizeBytes); left > best {
-			backend, best = name, left
-		}
-	}
-	if best < 0 {
-		return "", fmt.Errorf("%w: %d bytes asked for, at most %d free on any of %d back ends", ErrNoSpace, sizeBytes, most, len(stats))
-	}
-	return backend, nil
-}
-
-func checkSize(sizeBytes int64) error {
-	if sizeBytes < 1 || sizeBytes > maxSize {
-		return fmt.Errorf("%w: size of %d bytes, expected 1 to %d", ErrInvalid, sizeBytes, int64(maxSize))
-	}
-	return nil
-}
-
-// maxSize leaves room for rounding up.
-const maxSize = 1 << 60
-
-// interrupted tells an error by which a caller or a deadline ended a call.
-func interrupted(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

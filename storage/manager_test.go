@@ -1,19 +1,16 @@
 package storage_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -442,27 +439,25 @@ func TestRound(t *testing.T) {
 	})
 }
 
-func TestConnectionIsCindersReply(t *testing.T) {
-	c := storage.Connection{ISCSI: &storage.ISCSI{
-		TargetPortal: "10.125.3.10:3260", TargetIQN: "iqn.2001-05.com.equallogic:0-1", VolumeID: "v", Discard: true,
-		AuthMethod: "CHAP", AuthUsername: "chapadmin", AuthPassword: "s3cr3t",
-	}}
-	raw, err := json.Marshal(c)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"driver_volume_type":"iscsi","data":{"target_discovered":false,"target_portal":"10.125.3.10:3260",
-		"target_iqn":"iqn.2001-05.com.equallogic:0-1","target_lun":0,"volume_id":"v","encrypted":false,"discard":true,
-		"auth_method":"CHAP","auth_username":"chapadmin","auth_password":"s3cr3t"}}`, string(raw))
-	var back storage.Connection
-	require.NoError(t, json.Unmarshal(raw, &back))
-	require.Empty(t, cmp.Diff(c, back))
-
-	var log bytes.Buffer
-	slog.New(slog.NewTextHandler(&log, nil)).Info("connected", "connection", c, "pointer", &c, "data", c.ISCSI)
-	for _, text := range []string{log.String(), c.String(), fmt.Sprintf("%v %+v %#v %v", c, &c, c, c.ISCSI)} {
-		require.NotContains(t, text, "s3cr3t")
-		require.Contains(t, text, "chapadmin")
+// What a driver could not send has not happened, whatever ended it; but what it sent before that
+// may have.
+func TestUnavailable(t *testing.T) {
+	gone := fmt.Errorf("dial: %w: %w", storage.ErrUnavailable, context.DeadlineExceeded)
+	connect := func(b *storage.Backend) error {
+		_, err := b.Connect(t.Context(), "v", storage.Connector{Host: "n", Initiator: "iqn.2012-07.x:n"})
+		return err
 	}
-	require.ErrorIs(t, json.Unmarshal([]byte(`{"driver_volume_type":"nfs","data":{}}`), &back), storage.ErrInvalid)
-	_, err = json.Marshal(storage.Connection{})
-	require.ErrorIs(t, err, storage.ErrInvalid)
+	f := newFlaky(t)
+	b := manage(t, f, storage.Config{})
+	_, err := b.Create(t.Context(), storage.VolumeSpec{ID: "v", SizeBytes: 1})
+	require.NoError(t, err)
+	f.before = []error{gone}
+	err = connect(b)
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrUnknownOutcome)
+	f.before = []error{errLost, gone}
+	err = connect(b)
+	require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+	require.NotErrorIs(t, err, storage.ErrUnavailable)
+	require.NoError(t, connect(b))
 }

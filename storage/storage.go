@@ -2,9 +2,10 @@
 // whatever else has a Driver.
 //
 // A Driver does the six things every back end can do, and says by the optional interfaces of
-// this package (Lister, Extender, Snapshotter, Disconnector) what more it can. Users hold a
-// Manager: it opens drivers from a Config, validates, makes calls idempotent, locks each
-// volume, bounds what runs at once and how long, and types the errors.
+// this package what more it can: Disconnector, Lister, Extender, Snapshotter, SnapshotLister,
+// Cloner, Reverter, Adopter, ImageStreamer, Limiter. Users hold a Manager and its Backends, which have all of
+// these methods: they validate, make calls idempotent, lock each volume, bound what runs at
+// once and how long, settle what got lost, remove what was half made, and type the errors.
 //
 //	manager, err := storage.Open(ctx, config, map[string]storage.Opener{"memory": memory.Open})
 //	if err != nil {
@@ -19,18 +20,26 @@
 //
 // Sizes are bytes. IDs are the caller's: [A-Za-z0-9._-]{1,63}, beginning with a letter or
 // digit; what a volume is called on the back end is the driver's matter. Everything a Manager
-// knows it asks the back end: there is no second record that could disagree.
+// knows it asks the back end: there is no second record that could disagree. What makes
+// something therefore returns what is there already, if it is what was asked for.
+//
+// Where Cinder has a term or a rule it is Cinder's: a Connection is the reply of its
+// initialize_connection, Pick follows its CapacityFilter and CapacityWeigher, QoS its qos-specs.
+// A Config is Crowbar's attribute of the cinder barclamp; UpgradeConfig reads its older forms.
+//
+// Drivers are tested with package storagetest. Fill, SparseWriter and Detach are for them.
 //
 // # Errors
 //
 // For errors.Is: ErrNotFound, ErrExists, ErrBusy (a *BusyError names what is in the way),
-// ErrNoSpace, ErrInvalid, ErrUnsupported, ErrUnknownOutcome. A Backend's methods wrap them in
-// an *OpError with operation, back end and volume.
+// ErrNoSpace, ErrInvalid, ErrUnsupported, ErrUnavailable, ErrUnknownOutcome. A Backend's methods
+// wrap them in an *OpError with operation, back end and volume. Class names them for metrics.
 //
 // # Concurrency
 //
-// A Driver, a Manager and a Backend may be used by many goroutines at once. Calls for one
-// volume run one after another.
+// A Driver, a Manager and a Backend may be used by many goroutines at once. Calls that change
+// one volume run one after another; a copy holds its source too. The locks are those of one
+// process: between processes the back end decides.
 package storage
 
 import (
@@ -44,7 +53,10 @@ import (
 // with other volumes, and returns the errors of this package.
 //
 // After an error that leaves open whether something changed, a method returns
-// ErrUnknownOutcome; the caller then looks with Get and repeats.
+// ErrUnknownOutcome; the caller then looks with Get and repeats. Where the back end cannot be
+// reached and nothing was changed it is ErrUnavailable. What makes volumes in several
+// steps removes what it made when one of them fails, also when its context has ended: see
+// Detach. If that fails too, the outcome is unknown.
 type Driver interface {
 	// Check tells whether the back end can be reached and used, changing nothing.
 	Check(ctx context.Context) error
@@ -121,7 +133,7 @@ type Snapshot struct {
 // Stats are a back end's capacities.
 type Stats struct {
 	TotalBytes int64 `json:"total_bytes"`
-	// FreeBytes can still be given to volumes.
+	// FreeBytes can still be filled with data, or, where volumes are thick, be given to them.
 	FreeBytes int64 `json:"free_bytes"`
 	// ProvisionedBytes is the sum of the sizes of all volumes, which may exceed TotalBytes
 	// where they are thin.
@@ -131,17 +143,19 @@ type Stats struct {
 	UnitBytes int64 `json:"unit_bytes"`
 	// Protocol is "iscsi" or "rbd".
 	Protocol string `json:"protocol"`
-}
-
-// Round returns the size that a volume has for which sizeBytes were asked.
-func (s *Stats) Round(sizeBytes int64) int64 {
-	if s.UnitBytes <= 1 {
-		return sizeBytes
-	}
-	if rest := sizeBytes % s.UnitBytes; rest != 0 {
-		return sizeBytes - rest + s.UnitBytes
-	}
-	return sizeBytes
+	// Thin tells that volumes take space only as they are written to.
+	Thin bool `json:"thin"`
+	// MaxOverSubscription is how many times TotalBytes may be provisioned where volumes are
+	// thin: Cinder's max_over_subscription_ratio, at least 1; 0 is DefaultOverSubscription.
+	MaxOverSubscription float64 `json:"max_over_subscription_ratio,omitempty"`
+	// ReservedPercentage of TotalBytes is not for new volumes, 0 to 100.
+	ReservedPercentage int `json:"reserved_percentage,omitempty"`
+	// Vendor is Cinder's vendor_name.
+	Vendor string `json:"vendor,omitempty"`
+	// Multiattach tells that several machines may write to a volume at once; QoS that Limiter
+	// has an effect.
+	Multiattach bool `json:"multiattach"`
+	QoS         bool `json:"qos"`
 }
 
 // Clock is the time that drivers run on.

@@ -1,16 +1,20 @@
-// Package memory is a storage.Driver without storage: volumes have names and sizes and can
-// be connected, extended and snapshotted, but hold no data. It is the back end of tests and of
-// the simulated rack.
+// Package memory is a storage.Driver in memory: all it can do, real drivers can do, and the
+// bytes of its volumes are kept, sparsely. It is the back end of tests and of the simulated
+// rack, and the shortest driver to read before writing one.
 //
 //	driver, err := memory.New(memory.Config{CapacityBytes: 1 << 40})
 //
-// Open is its storage.Opener; the options are Config's fields in JSON:
+// It has every optional interface of package storage. Open is its storage.Opener; the options
+// are Config's fields in JSON:
 //
 //	{"backend_driver": "memory", "backend_name": "fast", "memory": {"capacity_bytes": 1099511627776}}
 //
+// What a machine would do to a volume it is connected to, WriteAt and ReadAt do. Put makes a
+// volume that nobody manages yet. Inject makes calls slow, fail, or lose their answers.
+//
 // # Errors
 //
-// Those of package storage. There is no ErrUnknownOutcome: nothing gets lost.
+// Those of package storage, and those that were injected.
 //
 // # Concurrency
 //
@@ -29,6 +33,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/crowbarkit/crowbarkit/internal/clock"
 	"github.com/crowbarkit/crowbarkit/storage"
 )
 
@@ -44,6 +49,8 @@ type Config struct {
 	// CHAPUsername and CHAPPassword go into every connection if they are set.
 	CHAPUsername string `json:"chap_username,omitempty"`
 	CHAPPassword string `json:"chap_password,omitempty"`
+	// Clock is what the delays of faults run on, nil = real time.
+	Clock storage.Clock `json:"-"`
 }
 
 // A Driver is a back end in memory.
@@ -51,33 +58,44 @@ type Driver struct {
 	config Config
 
 	mu      sync.Mutex
-	volumes map[string]*volume
+	volumes map[string]*volume // by ID
+	foreign map[string]*volume // by name: those that nobody manages
 	used    int64
+	faults  []Fault
 }
 
 type volume struct {
 	size       int64
-	snapshots  map[string]int64 // sizes
+	data       contents
+	snapshots  map[string]snapshot
 	initiators map[string]bool
+	qos        storage.QoS
 }
 
 var (
-	_ storage.Driver       = (*Driver)(nil)
-	_ storage.Disconnector = (*Driver)(nil)
-	_ storage.Lister       = (*Driver)(nil)
-	_ storage.Extender     = (*Driver)(nil)
-	_ storage.Snapshotter  = (*Driver)(nil)
-	_ storage.Opener       = Open
+	_ storage.Driver         = (*Driver)(nil)
+	_ storage.Disconnector   = (*Driver)(nil)
+	_ storage.Lister         = (*Driver)(nil)
+	_ storage.Extender       = (*Driver)(nil)
+	_ storage.Snapshotter    = (*Driver)(nil)
+	_ storage.SnapshotLister = (*Driver)(nil)
+	_ storage.Cloner         = (*Driver)(nil)
+	_ storage.Reverter       = (*Driver)(nil)
+	_ storage.Adopter        = (*Driver)(nil)
+	_ storage.ImageStreamer  = (*Driver)(nil)
+	_ storage.Limiter        = (*Driver)(nil)
+	_ storage.Opener         = Open
 )
 
 // Open is the storage.Opener. Every call makes a back end of its own, empty at first.
-func Open(_ context.Context, _ string, raw json.RawMessage, _ storage.Deps) (storage.Driver, error) {
+func Open(_ context.Context, _ string, raw json.RawMessage, deps storage.Deps) (storage.Driver, error) {
 	var c Config
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&c); err != nil {
 		return nil, fmt.Errorf("%w: options of the memory driver: %w", storage.ErrInvalid, err)
 	}
+	c.Clock = deps.Clock
 	d, err := New(c)
 	if err != nil {
 		return nil, err
@@ -95,6 +113,9 @@ func New(c Config) (*Driver, error) {
 	}
 	if c.TargetPortal == "" {
 		c.TargetPortal = "192.0.2.1:3260"
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System()
 	}
 	var problems *multierror.Error
 	problem := func(path, format string, args ...any) {
@@ -115,7 +136,7 @@ func New(c Config) (*Driver, error) {
 	if err := problems.ErrorOrNil(); err != nil {
 		return nil, err
 	}
-	return &Driver{config: c, volumes: map[string]*volume{}}, nil
+	return &Driver{config: c, volumes: map[string]*volume{}, foreign: map[string]*volume{}}, nil
 }
 
 func (d *Driver) stats() *storage.Stats {
@@ -125,6 +146,8 @@ func (d *Driver) stats() *storage.Stats {
 		Volumes:    len(d.volumes),
 		UnitBytes:  d.config.UnitBytes,
 		Protocol:   "iscsi",
+
+		Vendor: "CrowbarKit", Multiattach: true, QoS: true,
 	}
 	for _, v := range d.volumes {
 		s.ProvisionedBytes += v.size
@@ -132,25 +155,36 @@ func (d *Driver) stats() *storage.Stats {
 	return s
 }
 
-// do runs fn alone.
-func (d *Driver) do(ctx context.Context, fn func() error) error {
-	if err := ctx.Err(); err != nil {
+// do runs fn alone, unless a fault comes first.
+func (d *Driver) do(ctx context.Context, op string, fn func() error) error {
+	fault, err := d.fault(ctx, op)
+	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return fn()
+	if err := fn(); err != nil {
+		return err
+	}
+	return fault.After
 }
 
-// with runs fn alone on a volume that is there.
-func (d *Driver) with(ctx context.Context, id string, fn func(*volume) error) error {
-	return d.do(ctx, func() error {
-		v := d.volumes[id]
-		if v == nil {
-			return fmt.Errorf("volume %q: %w", id, storage.ErrNotFound)
+// with is do on a volume that is there.
+func (d *Driver) with(ctx context.Context, op, id string, fn func(*volume) error) error {
+	return d.do(ctx, op, func() error {
+		v, err := d.volume(id)
+		if err != nil {
+			return err
 		}
 		return fn(v)
 	})
+}
+
+func (d *Driver) volume(id string) (*volume, error) {
+	if v := d.volumes[id]; v != nil {
+		return v, nil
+	}
+	return nil, fmt.Errorf("volume %q: %w", id, storage.ErrNotFound)
 }
 
 // take takes space, or returns storage.ErrNoSpace.
@@ -170,27 +204,40 @@ func (d *Driver) round(size int64) (int64, error) {
 }
 
 func (v *volume) as(id string) *storage.Volume {
-	return &storage.Volume{ID: id, Name: "volume-" + id, SizeBytes: v.size}
+	return &storage.Volume{ID: id, Name: prefix + id, SizeBytes: v.size}
 }
 
-// Check has nothing to find.
-func (d *Driver) Check(ctx context.Context) error { return ctx.Err() }
+// Check has nothing to find but injected faults.
+func (d *Driver) Check(ctx context.Context) error {
+	return d.do(ctx, "check", func() error { return nil })
+}
 
 // Stats returns the capacities.
 func (d *Driver) Stats(ctx context.Context) (stats *storage.Stats, err error) {
-	err = d.do(ctx, func() error { stats = d.stats(); return nil })
+	err = d.do(ctx, "stats", func() error { stats = d.stats(); return nil })
 	return stats, err
 }
 
 // Create makes a volume.
 func (d *Driver) Create(ctx context.Context, spec storage.VolumeSpec) (made *storage.Volume, err error) {
-	err = d.do(ctx, func() error { made, err = d.create(spec); return err })
+	err = d.do(ctx, "create", func() error {
+		v, err := d.create(spec, nil, 0)
+		if err == nil {
+			made = v.as(spec.ID)
+		}
+		return err
+	})
 	return made, err
 }
 
-func (d *Driver) create(spec storage.VolumeSpec) (*storage.Volume, error) {
+// create makes a volume with the given contents, which have atLeast bytes; a size of 0 is
+// theirs.
+func (d *Driver) create(spec storage.VolumeSpec, data contents, atLeast int64) (*volume, error) {
 	if err := storage.CheckID(spec.ID); err != nil {
 		return nil, err
+	}
+	if spec.SizeBytes == 0 {
+		spec.SizeBytes = atLeast
 	}
 	size, err := d.round(spec.SizeBytes)
 	if err != nil {
@@ -199,32 +246,32 @@ func (d *Driver) create(spec storage.VolumeSpec) (*storage.Volume, error) {
 	if d.volumes[spec.ID] != nil {
 		return nil, fmt.Errorf("volume %q: %w", spec.ID, storage.ErrExists)
 	}
+	if size < atLeast {
+		return nil, fmt.Errorf("%w: %d bytes, the source has %d", storage.ErrInvalid, size, atLeast)
+	}
 	if err := d.take(size); err != nil {
 		return nil, err
 	}
-	v := &volume{size: size, snapshots: map[string]int64{}, initiators: map[string]bool{}}
+	v := &volume{size: size, data: data.clone(), snapshots: map[string]snapshot{}, initiators: map[string]bool{}}
 	d.volumes[spec.ID] = v
-	return v.as(spec.ID), nil
+	return v, nil
 }
 
 // Get returns a volume.
 func (d *Driver) Get(ctx context.Context, id string) (found *storage.Volume, err error) {
-	err = d.with(ctx, id, func(v *volume) error { found = v.as(id); return nil })
+	err = d.with(ctx, "get", id, func(v *volume) error { found = v.as(id); return nil })
 	return found, err
 }
 
 // Delete removes a volume that has neither snapshots nor connections.
 func (d *Driver) Delete(ctx context.Context, id string) error {
-	return d.with(ctx, id, func(v *volume) error {
-		busy := &storage.BusyError{}
+	return d.with(ctx, "delete", id, func(v *volume) error {
+		var dependents []string
 		for _, name := range slices.Sorted(maps.Keys(v.snapshots)) {
-			busy.Dependents = append(busy.Dependents, "snapshot "+name)
+			dependents = append(dependents, "snapshot "+name)
 		}
-		for _, name := range slices.Sorted(maps.Keys(v.initiators)) {
-			busy.Dependents = append(busy.Dependents, "connection "+name)
-		}
-		if len(busy.Dependents) > 0 {
-			return fmt.Errorf("volume %q: %w", id, busy)
+		if err := v.busy(id, dependents); err != nil {
+			return err
 		}
 		d.used -= v.size
 		delete(d.volumes, id)
@@ -232,16 +279,27 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	})
 }
 
+// busy returns a *storage.BusyError if there are dependents or connections.
+func (v *volume) busy(id string, dependents []string) error {
+	for _, name := range slices.Sorted(maps.Keys(v.initiators)) {
+		dependents = append(dependents, "connection "+name)
+	}
+	if len(dependents) == 0 {
+		return nil
+	}
+	return fmt.Errorf("volume %q: %w", id, &storage.BusyError{Dependents: dependents})
+}
+
 // Connect lets an initiator in.
 func (d *Driver) Connect(ctx context.Context, id string, c storage.Connector) (connection *storage.Connection, err error) {
 	if c.Initiator == "" {
 		return nil, fmt.Errorf("%w: connector of host %q without an initiator, which iSCSI needs", storage.ErrInvalid, c.Host)
 	}
-	err = d.with(ctx, id, func(v *volume) error {
+	err = d.with(ctx, "connect", id, func(v *volume) error {
 		v.initiators[c.Initiator] = true
 		target := &storage.ISCSI{
 			TargetPortal: d.config.TargetPortal,
-			TargetIQN:    "iqn.2012-07.com.crowbarkit.memory:volume-" + id,
+			TargetIQN:    "iqn.2012-07.com.crowbarkit.memory:" + prefix + id,
 			VolumeID:     id,
 			Discard:      true,
 		}
@@ -256,7 +314,7 @@ func (d *Driver) Connect(ctx context.Context, id string, c storage.Connector) (c
 
 // Disconnect shuts an initiator out.
 func (d *Driver) Disconnect(ctx context.Context, id string, c storage.Connector) error {
-	return d.with(ctx, id, func(v *volume) error {
+	return d.with(ctx, "disconnect", id, func(v *volume) error {
 		delete(v.initiators, c.Initiator)
 		return nil
 	})
@@ -264,7 +322,7 @@ func (d *Driver) Disconnect(ctx context.Context, id string, c storage.Connector)
 
 // List lists volumes.
 func (d *Driver) List(ctx context.Context, after string, limit int) (volumes []storage.Volume, err error) {
-	err = d.do(ctx, func() error {
+	err = d.do(ctx, "list", func() error {
 		for _, id := range slices.Sorted(maps.Keys(d.volumes)) {
 			if id > after && len(volumes) < limit {
 				volumes = append(volumes, *d.volumes[id].as(id))
@@ -277,7 +335,7 @@ func (d *Driver) List(ctx context.Context, after string, limit int) (volumes []s
 
 // Extend makes a volume bigger.
 func (d *Driver) Extend(ctx context.Context, id string, sizeBytes int64) (extended *storage.Volume, err error) {
-	err = d.with(ctx, id, func(v *volume) error {
+	err = d.with(ctx, "extend", id, func(v *volume) error {
 		size, err := d.round(sizeBytes)
 		if err != nil {
 			return err
@@ -295,69 +353,13 @@ func (d *Driver) Extend(ctx context.Context, id string, sizeBytes int64) (extend
 	return extended, err
 }
 
-// CreateSnapshot takes as much space as the volume.
-func (d *Driver) CreateSnapshot(ctx context.Context, volumeID, id string) (made *storage.Snapshot, err error) {
-	if err := storage.CheckID(id); err != nil {
-		return nil, err
-	}
-	err = d.with(ctx, volumeID, func(v *volume) error {
-		if _, there := v.snapshots[id]; there {
-			return fmt.Errorf("snapshot %q of %q: %w", id, volumeID, storage.ErrExists)
-		}
-		if err := d.take(v.size); err != nil {
-			return err
-		}
-		v.snapshots[id] = v.size
-		made = &storage.Snapshot{ID: id, VolumeID: volumeID, SizeBytes: v.size}
-		return nil
-	})
-	return made, err
+// SetQoS keeps limits; nothing obeys them.
+func (d *Driver) SetQoS(ctx context.Context, id string, q storage.QoS) error {
+	return d.with(ctx, "set qos", id, func(v *volume) error { v.qos = q; return nil })
 }
 
-// snapshot runs fn alone on a snapshot that is there.
-func (d *Driver) snapshot(ctx context.Context, volumeID, id string, fn func(v *volume, size int64) error) error {
-	return d.with(ctx, volumeID, func(v *volume) error {
-		size, there := v.snapshots[id]
-		if !there {
-			return fmt.Errorf("snapshot %q of %q: %w", id, volumeID, storage.ErrNotFound)
-		}
-		return fn(v, size)
-	})
-}
-
-// GetSnapshot returns a snapshot.
-func (d *Driver) GetSnapshot(ctx context.Context, volumeID, id string) (found *storage.Snapshot, err error) {
-	err = d.snapshot(ctx, volumeID, id, func(_ *volume, size int64) error {
-		found = &storage.Snapshot{ID: id, VolumeID: volumeID, SizeBytes: size}
-		return nil
-	})
-	return found, err
-}
-
-// DeleteSnapshot gives its space back. Volumes made from it are copies.
-func (d *Driver) DeleteSnapshot(ctx context.Context, volumeID, id string) error {
-	return d.snapshot(ctx, volumeID, id, func(v *volume, size int64) error {
-		d.used -= size
-		delete(v.snapshots, id)
-		return nil
-	})
-}
-
-// CreateFromSnapshot makes a copy.
-func (d *Driver) CreateFromSnapshot(ctx context.Context, spec storage.VolumeSpec, volumeID, snapshotID string) (made *storage.Volume, err error) {
-	err = d.snapshot(ctx, volumeID, snapshotID, func(_ *volume, size int64) error {
-		if spec.SizeBytes == 0 {
-			spec.SizeBytes = size
-		}
-		rounded, err := d.round(spec.SizeBytes)
-		if err != nil {
-			return err
-		}
-		if rounded < size {
-			return fmt.Errorf("%w: %d bytes, the snapshot has %d", storage.ErrInvalid, rounded, size)
-		}
-		made, err = d.create(spec)
-		return err
-	})
-	return made, err
+// GetQoS returns them.
+func (d *Driver) GetQoS(ctx context.Context, id string) (q storage.QoS, err error) {
+	err = d.with(ctx, "get qos", id, func(v *volume) error { q = v.qos; return nil })
+	return q, err
 }

@@ -1,20 +1,26 @@
-// Package storagetest is the conformance suite of storage.Driver. Each of its subtests is
-// one rule of the contract:
+// Package storagetest is the conformance suite of storage.Driver. Each subtest of Run is one
+// rule of the contract, and RunModel compares a driver with a model of it, call by call:
 //
-//	func TestDriver(t *testing.T) {
-//		storagetest.Run(t, func(t *testing.T) storagetest.Harness {
-//			driver, err := memory.New(memory.Config{CapacityBytes: 1 << 30})
-//			require.NoError(t, err)
-//			return storagetest.Harness{Driver: driver, CapacityBytes: 1 << 30}
-//		})
+//	func harness(t *testing.T) storagetest.Harness {
+//		driver, err := memory.New(memory.Config{CapacityBytes: 1 << 40})
+//		require.NoError(t, err)
+//		return storagetest.Harness{Driver: driver, CapacityBytes: 1 << 40, Write: driver.WriteAt}
 //	}
+//
+//	func TestDriver(t *testing.T) { storagetest.Run(t, harness) }
+//	func TestModel(t *testing.T)  { storagetest.RunModel(t, harness) }
+//
+// What a Harness leaves out, such as the way to lose an answer, leaves rules out; they say so
+// as they are skipped. What the driver leaves out must be declared.
 package storagetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -25,8 +31,9 @@ import (
 	"github.com/crowbarkit/crowbarkit/storage"
 )
 
-// A Harness is one empty back end. It must take 23 volumes of 5 MB, or of its unit, and some of
-// 3 and 5 GiB; no rule writes data to them.
+// A Harness is one empty back end. It must take Many volumes of 5 MB, or of its unit, and some
+// of 3 and 5 GiB, which hold little data. The rules about adoption want a back end where all
+// that is manageable is the Harness's own: nobody else makes volumes there meanwhile.
 type Harness struct {
 	Driver storage.Driver
 	// Unsupported names the optional interfaces that the driver does not have, such as
@@ -35,6 +42,23 @@ type Harness struct {
 	Unsupported []string
 	// CapacityBytes is how much fits, for the rules about full back ends; 0 leaves them out.
 	CapacityBytes int64
+	// Many is how many volumes the rule about long lists makes, 0 = 200.
+	Many int
+
+	// Write and Read move data as a machine would that is connected to the volume. nil: data
+	// goes by ImageStreamer alone, and rules that change it later are left out.
+	Write func(ctx context.Context, id string, p []byte, off int64) error
+	Read  func(ctx context.Context, id string, p []byte, off int64) error
+
+	// LoseRequest and LoseReply make the back end lose the next request for an operation (named
+	// as in storage.OpError), or carry it out and lose the answer. Where an operation is several
+	// requests, which of them is for the harness to choose. nil leaves the rules out.
+	LoseRequest func(op string)
+	LoseReply   func(op string)
+
+	// ModelChecks bounds how many sequences RunModel tries; 0 = what rapid's flags say, which
+	// is 100 of up to 30 calls.
+	ModelChecks int
 }
 
 // The sizes the rules use: multiples of nothing, and apart also where they are rounded to GiB.
@@ -44,22 +68,27 @@ const (
 	largerBytes = 5<<30 + 1
 )
 
-// The optional interfaces, by name.
-func optional(d storage.Driver) map[string]bool {
-	_, disconnector := d.(storage.Disconnector)
-	_, lister := d.(storage.Lister)
-	_, extender := d.(storage.Extender)
-	_, snapshotter := d.(storage.Snapshotter)
-	return map[string]bool{"Disconnector": disconnector, "Lister": lister, "Extender": extender, "Snapshotter": snapshotter}
-}
-
 // Run runs the conformance suite. It asks for a new Harness for each rule.
 func Run(t *testing.T, harness func(t *testing.T) Harness) {
-	rules := []struct {
-		name  string
-		needs string // an optional interface
-		run   func(t *testing.T, h Harness)
-	}{
+	for _, rule := range rules() {
+		t.Run(strings.ReplaceAll(rule.name, " ", "_"), func(t *testing.T) {
+			h := harness(t)
+			if rule.needs != "" && slices.Contains(h.Unsupported, rule.needs) {
+				t.Skipf("declared unsupported: %s", rule.needs)
+			}
+			rule.run(t, h)
+		})
+	}
+}
+
+type rule struct {
+	name  string
+	needs string // an optional interface
+	run   func(t *testing.T, h Harness)
+}
+
+func rules() []rule {
+	return []rule{
 		{"what is unsupported is declared", "", unsupported},
 		{"a check passes", "", check},
 		{"a volume is as it was made", "", createAndGet},
@@ -78,17 +107,27 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"a connected volume is busy until disconnected", "Disconnector", disconnect},
 		{"a list has each volume once in order", "Lister", list},
 		{"a volume grows and never shrinks", "Extender", extend},
+		{"a list of very many volumes is whole", "Lister", longList},
+		{"the stats add up to the list", "Lister", statsAddUp},
 		{"a snapshot outlives changes and blocks deletion", "Snapshotter", snapshots},
+		{"snapshot IDs are kept apart", "Snapshotter", oddSnapshotIDs},
+		{"a list has each snapshot once in order", "SnapshotLister", listSnapshots},
 		{"a volume from a snapshot stands alone", "Snapshotter", fromSnapshot},
-	}
-	for _, rule := range rules {
-		t.Run(strings.ReplaceAll(rule.name, " ", "_"), func(t *testing.T) {
-			h := harness(t)
-			if rule.needs != "" && slices.Contains(h.Unsupported, rule.needs) {
-				t.Skipf("declared unsupported: %s", rule.needs)
-			}
-			rule.run(t, h)
-		})
+		{"a volume from a snapshot has the data of then", "Snapshotter", snapshotData},
+		{"of many who snapshot and copy all get it", "Snapshotter", manySnapshots},
+		{"a clone is as big as asked and stands alone", "Cloner", clone},
+		{"a clone has the data of its source", "Cloner", cloneData},
+		{"a revert needs a snapshot and no connection", "Reverter", revert},
+		{"a revert brings back the data", "Reverter", revertData},
+		{"an image comes back as it went in", "ImageStreamer", images},
+		{"an image leaves holes out and nothing shows through", "ImageStreamer", holes},
+		{"a failed import leaves nothing", "ImageStreamer", failedImport},
+		{"a volume given up can be taken over", "Adopter", adopt},
+		{"what can be taken over is listed in order", "Adopter", manageable},
+		{"limits stay until they are changed", "Limiter", limits},
+		{"a cancelled maker leaves nothing behind", "", cancelledMakers},
+		{"a lost request is repeated", "", lostRequests},
+		{"a lost answer is settled by looking", "", lostReplies},
 	}
 }
 
@@ -126,24 +165,47 @@ var connector = storage.Connector{Host: "node1", Address: "192.0.2.10", Initiato
 func unsupported(t *testing.T, h Harness) {
 	create(t, h.Driver, "v", smallBytes)
 	b := backend(t, h)
+	ctx := t.Context()
 	calls := map[string][]func() error{
-		"Disconnector": {func() error { return b.Disconnect(t.Context(), "v", connector) }},
-		"Lister":       {func() error { _, err := b.List(t.Context(), "", 1); return err }},
-		"Extender":     {func() error { _, err := b.Extend(t.Context(), "v", largeBytes); return err }},
+		"Disconnector": {func() error { return b.Disconnect(ctx, "v", connector) }},
+		"Lister":       {func() error { _, err := b.List(ctx, "", 1); return err }},
+		"Extender":     {func() error { _, err := b.Extend(ctx, "v", largeBytes); return err }},
 		"Snapshotter": {
-			func() error { _, err := b.CreateSnapshot(t.Context(), "v", "s"); return err },
-			func() error { _, err := b.GetSnapshot(t.Context(), "v", "s"); return err },
-			func() error { return b.DeleteSnapshot(t.Context(), "v", "s") },
+			func() error { _, err := b.CreateSnapshot(ctx, "v", "s"); return err },
+			func() error { _, err := b.GetSnapshot(ctx, "v", "s"); return err },
+			func() error { return b.DeleteSnapshot(ctx, "v", "s") },
 			func() error {
-				_, err := b.CreateFromSnapshot(t.Context(), storage.VolumeSpec{ID: "w"}, "v", "s")
+				_, err := b.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "w"}, "v", "s")
 				return err
 			},
+		},
+		"SnapshotLister": {func() error { _, err := b.ListSnapshots(ctx, "v", "", 1); return err }},
+		"Cloner":         {func() error { _, err := b.Clone(ctx, storage.VolumeSpec{ID: "c"}, "v"); return err }},
+		"Reverter":       {func() error { return b.Revert(ctx, "v", "absent") }},
+		"Adopter": {
+			func() error { _, err := b.Manageable(ctx, "", 1); return err },
+			func() error { _, err := b.Manage(ctx, "m", "absent"); return err },
+			func() error { _, err := b.Unmanage(ctx, "absent"); return err },
+		},
+		"ImageStreamer": {
+			func() error {
+				_, err := b.Import(ctx, storage.VolumeSpec{ID: "i"}, bytes.NewReader([]byte("image")), 5, nil)
+				return err
+			},
+			func() error { return b.Export(ctx, "absent", io.Discard, nil) },
+		},
+		"Limiter": {
+			func() error { return b.SetQoS(ctx, "v", storage.QoS{TotalIOPS: 100}) },
+			func() error { _, err := b.GetQoS(ctx, "v"); return err },
 		},
 	}
 	for _, name := range h.Unsupported {
 		require.Contains(t, calls, name, "Harness.Unsupported names no optional interface")
 	}
-	for name, has := range optional(h.Driver) {
+	features := storage.Features(h.Driver)
+	require.Equal(t, features, b.Features())
+	for name := range calls {
+		has := slices.Contains(features, name)
 		require.NotEqual(t, has, slices.Contains(h.Unsupported, name), "%s: what the driver has and what is declared unsupported", name)
 		for _, call := range calls[name] {
 			if err := call(); !has {
@@ -284,6 +346,19 @@ func connect(t *testing.T, h Harness) {
 			require.Contains(t, reply.Data, key)
 		}
 	}
+	if reply.Type == "rbd" {
+		for _, key := range []string{"name", "hosts", "ports", "cluster_name", "secret_type", "secret_uuid"} {
+			require.NotEmpty(t, reply.Data[key], key)
+		}
+		require.Len(t, reply.Data["ports"], len(reply.Data["hosts"].([]any)))
+		for _, key := range []string{"auth_enabled", "auth_username", "discard"} {
+			require.Contains(t, reply.Data, key)
+		}
+		require.NotContains(t, reply.Data, "keyring", "a cephx key is nobody's business")
+	}
+	var back storage.Connection
+	require.NoError(t, json.Unmarshal(raw, &back))
+	require.Empty(t, cmp.Diff(first, &back), "it can be read back")
 	if password, ok := reply.Data["auth_password"].(string); ok {
 		for _, text := range []string{fmt.Sprint(first), fmt.Sprintf("%+v", *first), first.LogValue().String()} {
 			require.NotContains(t, text, password, "a secret is only in the JSON")
@@ -306,15 +381,16 @@ func statsFollow(t *testing.T, h Harness) {
 	require.NoError(t, err)
 	require.Equal(t, before.Volumes+2, with.Volumes)
 	require.Equal(t, before.ProvisionedBytes+a.SizeBytes+b.SizeBytes, with.ProvisionedBytes)
-	require.LessOrEqual(t, with.FreeBytes, before.FreeBytes)
+	// A real back end needs a little for itself, and gives it back when it likes.
+	little := before.TotalBytes / 100
+	require.LessOrEqual(t, with.FreeBytes, before.FreeBytes+little)
 	require.NoError(t, h.Driver.Delete(t.Context(), "a"))
 	require.NoError(t, h.Driver.Delete(t.Context(), "b"))
 	after, err := h.Driver.Stats(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, before.Volumes, after.Volumes)
 	require.Equal(t, before.ProvisionedBytes, after.ProvisionedBytes)
-	// A real back end needs a little for itself.
-	require.InDelta(t, before.FreeBytes, after.FreeBytes, float64(before.TotalBytes)/100)
+	require.InDelta(t, before.FreeBytes, after.FreeBytes, float64(little))
 }
 
 func full(t *testing.T, h Harness) {
