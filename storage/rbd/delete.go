@@ -1,0 +1,347 @@
+//go:build ceph && cgo
+
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/ceph/go-ceph/rbd"
+
+	"github.com/crowbarkit/crowbarkit/storage"
+)
+
+// deletedKey marks images in the trash that this driver deleted, and may therefore remove. Its
+// value is when. Others use the trash too, some to get things back.
+const deletedKey = "crowbarkit.deleted"
+
+// Delete destroys a volume. Clones made from it live on: the image then goes to the pool's trash
+// and is removed with the last of them. storage.BusyError names its snapshots and who has it
+// open for writing.
+func (d *Driver) Delete(ctx context.Context, id string) error {
+	if err := storage.CheckID(id); err != nil {
+		return err
+	}
+	name := d.volumes.name(id)
+	err := d.do(ctx, call{kind: changes, names: []string{id}, run: func(ctx context.Context, s *session) error {
+		return d.delete(ctx, s, name)
+	}})
+	if err != nil {
+		return fmt.Errorf("volume %q: %w", id, err)
+	}
+	d.sizes.forget(name)
+	return nil
+}
+
+func (d *Driver) delete(ctx context.Context, s *session, name string) error {
+	view, err := s.view(name)
+	if is(err, syscall.ENOENT) {
+		return rbd.RemoveImage(s.io, name) // nothing, or a wreck that cannot be opened
+	}
+	if err != nil {
+		return before(err)
+	}
+	what, err := d.look(s, view)
+	if err := errors.Join(err, view.Close()); err != nil {
+		return before(err)
+	}
+	if len(what.busy) > 0 {
+		return &storage.BusyError{Dependents: what.busy}
+	}
+	if err := d.noFlatten(ctx, what.id); err != nil {
+		return err
+	}
+	held := false
+	if len(what.internal) > 0 {
+		if held, err = s.dropInternal(name, what.internal); err != nil {
+			return err
+		}
+	}
+	if !held && !d.config.DeferredDeletion {
+		err := d.remove(ctx, s, name)
+		if err == nil {
+			return s.release(d, what.parent)
+		}
+		if held = is(err, syscall.EBUSY, syscall.ENOTEMPTY); !held {
+			return err
+		}
+	}
+	if err := d.trash(s, name, what.id, held); err != nil {
+		return err
+	}
+	// The last clone may have gone between the look and the trash, and found nothing to remove.
+	return s.reap(d, what.id, name, "")
+}
+
+// inventory is what a deletion must know.
+type inventory struct {
+	id       string
+	parent   *rbd.ParentInfo // nil: none
+	busy     []string        // what forbids it
+	internal []rbd.SnapInfo  // snapshots that only clones need
+}
+
+func (d *Driver) look(s *session, view *rbd.Image) (inventory, error) {
+	var what inventory
+	var err error
+	if what.busy, err = s.watchers(view); err != nil {
+		return what, err
+	}
+	if what.id, err = view.GetId(); err != nil {
+		return what, err
+	}
+	if what.parent, err = view.GetParent(); err != nil && !is(err, syscall.ENOENT) {
+		return what, err
+	}
+	all, err := view.GetSnapshotNames()
+	if err != nil {
+		return what, err
+	}
+	for _, snapshot := range all {
+		id, ours := d.snapshots.id(snapshot.Name)
+		switch {
+		case ours:
+			what.busy = append(what.busy, "snapshot "+id)
+		case cloneSnap(snapshot.Name), backupSnap(snapshot.Name), trashed(view, snapshot):
+			what.internal = append(what.internal, snapshot)
+		default:
+			what.busy = append(what.busy, fmt.Sprintf("snapshot %q, which somebody else made", snapshot.Name))
+		}
+	}
+	return what, nil
+}
+
+// trashed says that a snapshot was deleted, and kept by librbd for its clones (clone v2).
+func trashed(image *rbd.Image, snapshot rbd.SnapInfo) bool {
+	namespace, err := image.GetSnapNamespaceType(snapshot.Id)
+	return err == nil && namespace == rbd.SnapNamespaceTypeTrash
+}
+
+// dropInternal removes the snapshots that no clone needs any more. held: some are needed.
+func (s *session) dropInternal(name string, snapshots []rbd.SnapInfo) (held bool, err error) {
+	image, err := s.edit(name)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, image.Close()) }()
+	return drop(image, snapshots)
+}
+
+func drop(image *rbd.Image, snapshots []rbd.SnapInfo) (held bool, err error) {
+	for _, snapshot := range snapshots {
+		if trashed(image, snapshot) {
+			held = true // else librbd would have removed it
+			continue
+		}
+		err := dropSnapshot(image, snapshot.Name)
+		if is(err, syscall.EBUSY) {
+			held = true
+		} else if err != nil {
+			return held, err
+		}
+	}
+	left, err := image.GetSnapshotNames()
+	return held || len(left) > 0, err
+}
+
+// remove removes an image. Watchers of clients that are just leaving go within moments.
+func (d *Driver) remove(ctx context.Context, s *session, name string) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := rbd.RemoveImage(s.io, name)
+		if !is(err, syscall.EBUSY) || wait > time.Second {
+			return err
+		}
+		select {
+		case <-d.clock.After(wait):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// trash moves an image to the pool's trash, with a mark. held images may go with their last
+// clone; others when the delay is over.
+func (d *Driver) trash(s *session, name, id string, held bool) error {
+	image, err := s.edit(name)
+	if err != nil {
+		return err
+	}
+	err = image.SetMetadata(deletedKey, d.clock.Now().UTC().Format(time.RFC3339))
+	if err := errors.Join(err, image.Close()); err != nil {
+		return err
+	}
+	delay := time.Duration(0)
+	if d.config.DeferredDeletion {
+		delay = d.config.DeferredDeletionDelay
+	}
+	if err := rbd.GetImage(s.io, name).Trash(delay); err != nil {
+		return errors.Join(err, s.unmark(name))
+	}
+	d.log.Info("moved to the trash", "image", name, "image_id", id, "for_clones", held, "delay", delay)
+	return nil
+}
+
+func (s *session) unmark(name string) error {
+	image, err := s.edit(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(image.RemoveMetadata(deletedKey), image.Close())
+}
+
+// release drops the snapshot that a clone stood on, which is now gone or flat, and removes what
+// was kept only for it.
+func (s *session) release(d *Driver, parent *rbd.ParentInfo) error {
+	if parent == nil || parent.Image.PoolName != s.pool || parent.Image.PoolNamespace != "" {
+		return nil // others' images are theirs to clean up
+	}
+	return s.reap(d, parent.Image.ImageID, parent.Image.ImageName, parent.Snap.SnapName)
+}
+
+// reap drops a clone's snapshot of an image, if snapshot is one, and removes the image if it was
+// deleted before and nothing needs it any more, and what that in turn sets free. An image that
+// must stay, be it for clones or for its delay, is no error.
+func (s *session) reap(d *Driver, id, name, snapshot string) error {
+	image, err := rbd.OpenImageById(s.io, id, rbd.NoSnapshot)
+	if is(err, syscall.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	mark, parent, err := d.unneeded(s, image, name, snapshot)
+	if err := errors.Join(err, image.Close()); err != nil || mark == alive {
+		return err
+	}
+	if mark == inTrash {
+		err = rbd.TrashRemove(s.io, id, false)
+	} else {
+		err = rbd.RemoveImage(s.io, name)
+	}
+	switch {
+	case is(err, syscall.ENOENT): // somebody was faster, or got it out of the trash
+		return nil
+	case is(err, syscall.EPERM): // its delay is not over
+		return nil
+	case is(err, syscall.EBUSY, syscall.ENOTEMPTY): // somebody looks at it; the purge comes again
+		return nil
+	case err != nil:
+		return err
+	}
+	d.log.Debug("removed what was kept for clones", "image", name, "image_id", id)
+	return s.release(d, parent)
+}
+
+// What an image is that a clone stood on.
+type mark int
+
+const (
+	alive   mark = iota // or needed
+	inTrash             // deleted by this driver
+	renamed             // deleted by Cinder
+)
+
+// unneeded drops the snapshots of an image that no clone needs and tells whether the image was
+// deleted and is needed no longer, and its parent.
+func (d *Driver) unneeded(s *session, image *rbd.Image, name, snapshot string) (mark, *rbd.ParentInfo, error) {
+	if cloneSnap(snapshot) {
+		if err := dropSnapshot(image, snapshot); err != nil && !is(err, syscall.EBUSY) { // EBUSY: another clone stands on it
+			return alive, nil, err
+		}
+	}
+	was := renamed
+	switch _, err := image.GetMetadata(deletedKey); {
+	case err == nil:
+		was = inTrash
+	case !is(err, syscall.ENOENT):
+		return alive, nil, err
+	case !silent(name):
+		return alive, nil, nil
+	}
+	what, err := d.look(s, image)
+	if err != nil || len(what.busy) > 0 {
+		return alive, nil, err
+	}
+	held, err := drop(image, what.internal)
+	if held || err != nil {
+		return alive, nil, err
+	}
+	return was, what.parent, nil
+}
+
+// discard removes an image that a call made and nobody wants, with the snapshot it stands on.
+func (d *Driver) discard(s *session, name string) error {
+	view, err := s.view(name)
+	if is(err, syscall.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	parent, err := view.GetParent()
+	if is(err, syscall.ENOENT) {
+		parent, err = nil, nil
+	}
+	id, look := view.GetId()
+	if err := errors.Join(err, look, view.Close()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d.config.Timeout)
+	defer cancel()
+	if err := d.noFlatten(ctx, id); err != nil {
+		return err
+	}
+	if err := d.remove(ctx, s, name); err != nil && !is(err, syscall.ENOENT) {
+		return err
+	}
+	return s.release(d, parent)
+}
+
+// PurgeTrash removes from the pool's trash what this driver deleted and what has been there long
+// enough and is needed by no clone, and returns how many images that were. With DeferredDeletion
+// the driver does it every PurgeInterval. All problems are returned at once.
+func (d *Driver) PurgeTrash(ctx context.Context) (removed int, err error) {
+	err = d.do(ctx, call{kind: changes, run: func(ctx context.Context, s *session) error {
+		before, err := rbd.GetTrashList(s.io)
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, entry := range before {
+			if ctx.Err() != nil {
+				return errors.Join(append(errs, ctx.Err())...)
+			}
+			if _, ours := d.volumes.id(entry.Name); !ours || entry.DefermentEndTime.After(time.Now()) { // the cluster's time is real
+				continue
+			}
+			if err := s.reap(d, entry.Id, entry.Name, ""); err != nil {
+				errs = append(errs, fmt.Errorf("image %s, once %s: %w", entry.Id, entry.Name, err))
+			}
+		}
+		after, err := rbd.GetTrashList(s.io)
+		removed = max(0, len(before)-len(after))
+		return errors.Join(append(errs, err)...)
+	}})
+	if err != nil {
+		return removed, fmt.Errorf("rbd: purge the trash of pool %q: %w", d.config.Pool, err)
+	}
+	return removed, nil
+}
+
+func (d *Driver) purging(ctx context.Context) {
+	for {
+		select {
+		case <-d.clock.After(d.config.PurgeInterval):
+		case <-ctx.Done():
+			return
+		}
+		if n, err := d.PurgeTrash(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("purge", "error", err)
+		} else if n > 0 {
+			d.log.Info("purged the trash", "images", n)
+		}
+	}
+}

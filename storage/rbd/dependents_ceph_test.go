@@ -1,0 +1,224 @@
+//go:build ceph && cgo
+
+package rbd_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	ceph "github.com/ceph/go-ceph/rbd"
+	"github.com/stretchr/testify/require"
+
+	"github.com/crowbarkit/crowbarkit/storage"
+	"github.com/crowbarkit/crowbarkit/storage/rbd"
+)
+
+func TestBusyNamesWhatIsInTheWay(t *testing.T) {
+	c := config(t)
+	d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+	v := create(t, d, "v", 8*mebi)
+	_, err := d.CreateSnapshot(ctx, "v", "nightly")
+	require.NoError(t, err)
+	other := p.open(v.Name)
+	_, err = other.CreateSnapshot("by-hand")
+	require.NoError(t, err)
+
+	var busy *storage.BusyError
+	require.ErrorAs(t, d.Delete(ctx, "v"), &busy)
+	require.Len(t, busy.Dependents, 3)
+	require.Contains(t, busy.Dependents[0], "connection client.")
+	require.Contains(t, busy.Dependents[0], "127.0.0.1")
+	require.ElementsMatch(t, []string{"snapshot nightly", `snapshot "by-hand", which somebody else made`}, busy.Dependents[1:])
+	require.ErrorAs(t, d.Revert(ctx, "v", "nightly"), &busy, "a machine has it open")
+	require.Len(t, busy.Dependents, 1)
+	require.Contains(t, busy.Dependents[0], "connection client.")
+
+	require.NoError(t, other.GetSnapshot("by-hand").Remove())
+	require.NoError(t, other.Close())
+	require.NoError(t, d.Revert(ctx, "v", "nightly"))
+	require.NoError(t, d.DeleteSnapshot(ctx, "v", "nightly"))
+	require.NoError(t, d.Delete(ctx, "v"))
+	require.Empty(t, p.images(prefix(c)))
+}
+
+func TestParentsLiveAsLongAsTheirClones(t *testing.T) {
+	cloneFormats(t, func(t *testing.T, c rbd.Config) {
+		d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+		contents := noise(1, mebi)
+		p.write(create(t, d, "a", 8*mebi).Name, contents)
+		clone(t, d, "b", "a")
+		clone(t, d, "c", "b")
+		require.NoError(t, d.Delete(ctx, "a"))
+		require.NoError(t, d.Delete(ctx, "b"))
+		_, err := d.Get(ctx, "a")
+		require.ErrorIs(t, err, storage.ErrNotFound)
+		list, err := d.List(ctx, "", 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1, "only the clone is a volume")
+		require.Len(t, p.trash(prefix(c)), 2)
+		require.True(t, bytes.Equal(contents, p.read(prefix(c)+"c", len(contents))))
+
+		// The same IDs again: nothing of the old ones is in the way.
+		p.write(create(t, d, "a", 8*mebi).Name, noise(2, mebi))
+		clone(t, d, "b", "a")
+		require.NoError(t, d.Delete(ctx, "a"))
+		require.True(t, bytes.Equal(noise(2, mebi), p.read(prefix(c)+"b", mebi)))
+		require.Len(t, p.trash(prefix(c)), 3)
+
+		require.NoError(t, d.Delete(ctx, "c"))
+		require.Len(t, p.trash(prefix(c)), 1, "c was the last on the old a and b")
+		require.NoError(t, d.Delete(ctx, "b"))
+		require.Empty(t, p.trash(prefix(c)))
+		require.Empty(t, p.images(prefix(c)))
+	})
+}
+
+func TestSnapshotWithClonesIsDeleted(t *testing.T) {
+	cloneFormats(t, func(t *testing.T, c rbd.Config) {
+		d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+		p.write(create(t, d, "v", 8*mebi).Name, noise(1, mebi))
+		_, err := d.CreateSnapshot(ctx, "v", "s")
+		require.NoError(t, err)
+		for i := range 3 {
+			_, err := d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: fmt.Sprint("c", i)}, "v", "s")
+			require.NoError(t, err)
+		}
+		require.NoError(t, d.DeleteSnapshot(ctx, "v", "s"))
+		_, err = d.GetSnapshot(ctx, "v", "s")
+		require.ErrorIs(t, err, storage.ErrNotFound)
+		_, err = d.CreateSnapshot(ctx, "v", "s")
+		require.NoError(t, err, "the ID is free again")
+		require.NoError(t, d.DeleteSnapshot(ctx, "v", "s"))
+		require.NoError(t, d.Delete(ctx, "v"))
+		for i := range 3 {
+			require.True(t, bytes.Equal(noise(1, mebi), p.read(fmt.Sprint(prefix(c), "c", i), mebi)))
+			require.NoError(t, d.Delete(ctx, fmt.Sprint("c", i)))
+		}
+		require.Empty(t, p.images(prefix(c)))
+		require.Empty(t, p.trash(prefix(c)))
+	})
+}
+
+func TestClonesOfAnotherPoolKeepASnapshot(t *testing.T) {
+	c := config(t)
+	c.ConfigFile = extraConf(t, "rbd default clone format = 1")
+	d, volumes, images, ctx := driver(t, c), connect(t, "volumes"), connect(t, "images"), t.Context()
+	v := create(t, d, "v", 8*mebi)
+	_, err := d.CreateSnapshot(ctx, "v", "s")
+	require.NoError(t, err)
+	options := ceph.NewRbdImageOptions()
+	defer options.Destroy()
+	require.NoError(t, ceph.CloneImage(volumes.io, v.Name, "snapshot-s", images.io, prefix(c)+"foreign", options))
+	var busy *storage.BusyError
+	require.ErrorAs(t, d.DeleteSnapshot(ctx, "v", "s"), &busy)
+	require.Equal(t, []string{"clone images/" + prefix(c) + "foreign"}, busy.Dependents)
+	require.NoError(t, ceph.RemoveImage(images.io, prefix(c)+"foreign"))
+	require.NoError(t, d.DeleteSnapshot(ctx, "v", "s"))
+}
+
+func TestClonesBeyondTheDepthLimit(t *testing.T) {
+	cloneFormats(t, func(t *testing.T, c rbd.Config) {
+		c.MaxCloneDepth, c.ConcurrentFlattens = 2, 1
+		d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+		contents := noise(1, mebi)
+		p.write(create(t, d, "v0", 8*mebi).Name, contents)
+		for i := 1; i <= 9; i++ {
+			v := clone(t, d, fmt.Sprint("v", i), fmt.Sprint("v", i-1))
+			require.LessOrEqual(t, p.depth(v.Name), 2+4, "never far beyond the limit")
+		}
+		for i := range 10 {
+			name := fmt.Sprint(prefix(c), "v", i)
+			require.Eventually(t, func() bool { return p.depth(name) <= 2 }, 30*time.Second, 50*time.Millisecond, "%s is flattened in the background", name)
+			require.True(t, bytes.Equal(contents, p.read(name, len(contents))), name)
+		}
+		for i := range 10 {
+			require.NoError(t, d.Delete(ctx, fmt.Sprint("v", i)))
+		}
+		require.Empty(t, p.images(prefix(c)))
+		require.Empty(t, p.trash(prefix(c)))
+	})
+}
+
+func TestDeleteOfWhatIsBeingFlattened(t *testing.T) {
+	c := config(t)
+	c.MaxCloneDepth, c.ConcurrentFlattens = 1, 1
+	d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+	p.write(create(t, d, "a", 64*mebi).Name, noise(1, 16*mebi))
+	clone(t, d, "b", "a")
+	for i := range 4 { // one runs, the others wait for their turn
+		clone(t, d, fmt.Sprint("c", i), "b")
+	}
+	for i := range 4 {
+		require.NoError(t, d.Delete(ctx, fmt.Sprint("c", i)))
+	}
+	require.NoError(t, d.Delete(ctx, "a"))
+	require.NoError(t, d.Delete(ctx, "b"))
+	require.Empty(t, p.images(prefix(c)))
+	require.Empty(t, p.trash(prefix(c)))
+}
+
+// TestCindersSilentParents: Cinder renames a volume that has clones and leaves it for its next
+// release to clean up.
+func TestCindersSilentParents(t *testing.T) {
+	c := config(t)
+	d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+	v := create(t, d, "a", 8*mebi)
+	clone(t, d, "b", "a")
+	clone(t, d, "c", "b")
+	require.NoError(t, ceph.GetImage(p.io, v.Name).Rename(v.Name+".deleted"))
+	require.NoError(t, ceph.GetImage(p.io, prefix(c)+"b").Rename(prefix(c)+"b.deleted"))
+	list, err := d.List(ctx, "", 10)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	found, err := d.Manageable(ctx, prefix(c), 1)
+	require.NoError(t, err)
+	require.Equal(t, v.Name+".deleted", found[0].Name)
+	require.NotEmpty(t, found[0].Reason)
+	require.NoError(t, d.Delete(ctx, "c"))
+	require.Empty(t, p.images(prefix(c)), "both go with the last clone")
+
+	odd := create(t, d, "x.deleted", 8*mebi)
+	require.NoError(t, d.Delete(ctx, "x.deleted"), "an ID may end like that")
+	require.Equal(t, prefix(c)+"x.deleted~", odd.Name)
+}
+
+func TestDeferredDeletion(t *testing.T) {
+	c := config(t)
+	c.DeferredDeletion, c.DeferredDeletionDelay, c.PurgeInterval = true, time.Hour, time.Hour
+	d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+	v := create(t, d, "v", 8*mebi)
+	p.write(v.Name, noise(1, mebi))
+	require.NoError(t, d.Delete(ctx, "v"))
+	_, err := d.Get(ctx, "v")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	n, err := d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Zero(t, n, "not before its time")
+	require.Equal(t, []string{v.Name}, p.trash(prefix(c)))
+	all, err := ceph.GetTrashList(p.io)
+	require.NoError(t, err)
+	for _, entry := range all {
+		if entry.Name == v.Name { // the point of it all
+			require.NoError(t, ceph.TrashRestore(p.io, entry.Id, v.Name))
+		}
+	}
+	require.True(t, bytes.Equal(noise(1, mebi), p.read(v.Name, mebi)))
+	_, err = d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []string{v.Name}, p.images(prefix(c)), "what was taken back is not purged")
+
+	c.DeferredDeletionDelay, c.PurgeInterval = 0, time.Second
+	quick := driver(t, c)
+	foreign := create(t, quick, "foreign", 8*mebi)
+	require.NoError(t, ceph.GetImage(p.io, foreign.Name).Trash(0), "somebody else's trash")
+	require.NoError(t, quick.Delete(ctx, "v"))
+	create(t, quick, "w", 8*mebi)
+	clone(t, quick, "x", "w")
+	require.NoError(t, quick.Delete(ctx, "w"))
+	require.NoError(t, quick.Delete(ctx, "x"))
+	require.Eventually(t, func() bool { return len(p.trash(prefix(c))) == 1 }, 30*time.Second, 100*time.Millisecond, "the rest is purged")
+	require.Equal(t, []string{foreign.Name}, p.trash(prefix(c)), "and only what this driver deleted")
+	require.Empty(t, p.images(prefix(c)))
+}

@@ -1,0 +1,14 @@
+//go:build ceph && cgo
+
+package rbd
+
+import "context"
+
+// Address returns the address of the driver's connection, with which the cluster can shut it out.
+func (d *Driver) Address(ctx context.Context) (address string, err error) {
+	err = d.do(ctx, call{run: func(_ context.Context, s *session) (err error) {
+		address, err = s.conn.GetAddrs()
+		return err
+	}})
+	return address, err
+}
