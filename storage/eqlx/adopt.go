@@ -1,0 +1,155 @@
+package eqlx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/crowbarkit/crowbarkit/storage"
+)
+
+// The descriptions that Cinder's driver gives. Its Unmanage leaves the name; ours must change
+// it, as the name is what makes a volume this driver's.
+const (
+	managed   literal = `"OpenStack Managed"`
+	unmanaged literal = `"OpenStack UnManaged"`
+	released          = "unmanaged-"
+)
+
+// Manageable lists volumes whose names are not of the template, with one command.
+func (d *Driver) Manageable(ctx context.Context, after string, limit int) ([]storage.Manageable, error) {
+	if limit < 1 {
+		return nil, fmt.Errorf("%w: limit %d", storage.ErrInvalid, limit)
+	}
+	rows, err := d.rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := []storage.Manageable{}
+	for _, r := range rows {
+		if _, ours, _ := d.volumes.id(r.name); ours || r.name <= after {
+			continue
+		}
+		m := storage.Manageable{Name: r.name, SizeBytes: r.size}
+		switch {
+		case checkWord(r.name) != nil:
+			m.Reason = "its name cannot be put into a command safely; rename it on the group"
+		case r.connections > 0:
+			m.Reason = fmt.Sprintf("%d iSCSI connections", r.connections)
+		}
+		found = append(found, m)
+	}
+	slices.SortFunc(found, func(a, b storage.Manageable) int { return strings.Compare(a.Name, b.Name) })
+	return found[:min(limit, len(found))], nil
+}
+
+// Manage renames a volume to the template and describes it as managed; its target name stays.
+func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, error) {
+	if err := checkIDs(id); err != nil {
+		return nil, err
+	}
+	if err := checkWord(name); err != nil {
+		return nil, err
+	}
+	wrap := func(err error) error { return fmt.Errorf("volume %q on the group: %w", name, err) }
+	v, err := d.show(ctx, name)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	if other, ours, _ := d.volumes.id(name); ours {
+		if other == id {
+			return nil, wrap(fmt.Errorf("%w: it is volume %q already", storage.ErrExists, id))
+		}
+		return nil, wrap(fmt.Errorf("%w: it is volume %q of this back end", storage.ErrInvalid, other))
+	}
+	if v.connections > 0 {
+		return nil, wrap(&storage.BusyError{Dependents: []string{fmt.Sprintf("%d iSCSI connections", v.connections)}})
+	}
+	own := d.volumes.name(id)
+	if err := d.do(ctx, changes, lit("volume rename"), arg(name), arg(own)); err != nil {
+		if errors.Is(err, storage.ErrUnknownOutcome) {
+			// The caller looks, and must find a whole volume or none.
+			d.cleanup(ctx, "half-managed volume "+own, func(ctx context.Context) error { //nolint:errcheck // logged
+				_, old := d.show(ctx, name)
+				_, renamed := d.show(ctx, own)
+				if renamed != nil || !errors.Is(old, storage.ErrNotFound) {
+					return nil
+				}
+				return d.settle(ctx, id, own, v.size)
+			})
+		}
+		return nil, wrap(err)
+	}
+	size := roundUp(v.size)
+	if err := d.settle(ctx, id, own, v.size); err != nil {
+		left := d.cleanup(ctx, "volume "+own+", which was "+name, func(ctx context.Context) error {
+			return d.do(ctx, changes, lit("volume rename"), arg(own), arg(name))
+		})
+		if left != nil {
+			err = unknown(err)
+		}
+		return nil, wrap(err)
+	}
+	return d.as(id, size), nil
+}
+
+// settle gives a managed volume its description, settings and a whole number of gigabytes.
+func (d *Driver) settle(ctx context.Context, id, own string, size int64) error {
+	description := lit(managed)
+	if d.volumes.hides(id) {
+		description = part{text: strings.TrimSuffix(string(managed), `"`) + " " + describeID(id) + `"`}
+	}
+	if err := d.do(ctx, settles, volume(own, lit("description"), description)...); err != nil {
+		return err
+	}
+	if rounded := roundUp(size); rounded > size {
+		if err := d.do(ctx, settles, volume(own, lit("size"), gigabytes(rounded), lit("no-snap"))...); err != nil {
+			return err
+		}
+	}
+	if !d.config.MultihostAccess {
+		return nil
+	}
+	return d.do(ctx, settles, volume(own, lit("multihost-access enable"))...)
+}
+
+// Unmanage describes a volume as unmanaged and renames it to "unmanaged-" and its name.
+func (d *Driver) Unmanage(ctx context.Context, id string) (string, error) {
+	if err := checkIDs(id); err != nil {
+		return "", err
+	}
+	own := d.volumes.name(id)
+	if err := d.do(ctx, settles, volume(own, lit("description"), lit(unmanaged))...); err != nil {
+		return "", about(id, err)
+	}
+	var err error
+	for n := 1; n <= 9; n++ {
+		name := d.releasedName(own, n)
+		if err = d.do(ctx, changes, lit("volume rename"), arg(own), arg(name)); !errors.Is(err, storage.ErrExists) {
+			if err != nil {
+				return "", about(id, later(err))
+			}
+			d.forget(own)
+			return name, nil
+		}
+	}
+	return "", about(id, err)
+}
+
+// releasedName is a name that is not of the template, the n-th to try.
+func (d *Driver) releasedName(own string, n int) string {
+	end := ""
+	if n > 1 {
+		end = fmt.Sprintf("-%d", n)
+	}
+	name := released + own + end
+	if len(name) > maxName {
+		name = released + strings.TrimPrefix(hashed(own), ":x") + end
+	}
+	if _, ours, _ := d.volumes.id(name); ours {
+		name = "x-" + name // a template that begins with "unmanaged-"
+	}
+	return name
+}

@@ -1,0 +1,58 @@
+// Package eqlx is a storage.Driver for Dell EqualLogic PS series groups, over the command line
+// that a group serves on SSH.
+//
+//	driver, err := eqlx.New(eqlx.Config{Address: "192.168.124.11", Password: secret, Pool: "fast"})
+//	if err != nil {
+//		return err
+//	}
+//	defer driver.Close()
+//	volume, err := driver.Create(ctx, storage.VolumeSpec{ID: "db-1", SizeBytes: 10 << 30})
+//
+// [Open] is its storage.Opener, [Schema] documents the options: Cinder's, Crowbar's and those of
+// the Nova driver of 2012, by their names. A [Driver] is a storage.Driver, Disconnector, Lister,
+// Extender, Snapshotter, SnapshotLister, Cloner and Adopter; it does not revert, stream images or limit.
+// eqlxsim is a group to try it against.
+//
+// Cinder dropped its driver in 2020, and its last version could not run on Python 3. What this
+// one sends is what that one sent, but for the differences that the test of the trace lists.
+// Real groups differ from what is published; where that matters this driver reads by content
+// and takes every form of an answer that any client of these groups is known to expect.
+//
+// # Sessions
+//
+// Each pooled SSH connection keeps one shell open, set up once; a command is one round trip.
+// There are at most Config.MaxSessions, as a group has few and its people need some. A command
+// that was cancelled or not answered costs its session, as its answer could come later. A
+// prompt counts at the start of the last line only. Where the command makes a volume, only the
+// caller leaves: the driver waits for the answer and removes the volume if it is new, and until
+// then other calls about it wait.
+//
+// # Volumes
+//
+// Sizes are whole gigabytes, 2^30 bytes, as the group shows them; a device is up to 15 MB
+// bigger, as the group works in pages of that size. What is in a name on the group: letters,
+// digits, ".", "-", ":", and case does not count; so in "volume-<id>" another character of the
+// ID is ":" and two hexadecimal digits, and a long ID a hash, with the ID in the description.
+// Names are the group's, so two back ends on one group need two templates.
+//
+// Delete refuses while the volume has snapshots, iSCSI connections, or access records of
+// initiators: the group would destroy and cut them without a question. Connect makes one
+// access record per initiator, never two, and Disconnect deletes it alone, so that during a
+// live migration two machines have the volume. A snapshot is made and then named; one that
+// could not be named is deleted, at once or the next time; it is told from snapshots of
+// schedules by its description.
+//
+// # Errors
+//
+// Those of package storage. A [CommandError] is what the group printed; ErrNotFound, ErrExists,
+// ErrBusy and ErrNoSpace are found from its words. [ErrConnect] is a group that cannot be
+// reached, with a [HostKeyError] or [PromptError] in it where it is that. After
+// ErrUnknownOutcome a command was sent and not answered: what changes something is never
+// sent twice. No error and no log record has a secret in it; commands have none.
+//
+// # Concurrency
+//
+// A Driver may be used by many goroutines at once; commands wait for a session. Calls about one
+// volume should not overlap, which a storage.Backend sees to: between looking at a volume
+// and deleting it somebody else could connect.
+package eqlx

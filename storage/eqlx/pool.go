@@ -1,0 +1,479 @@
+package eqlx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/crowbarkit/crowbarkit/storage"
+)
+
+// idleTime is how long a session above the minimum stays open without a command, and how old
+// a session may get unused before a new one takes its place: a group logs idle people out.
+const idleTime = 5 * time.Minute
+
+// A conn is an SSH connection with one shell.
+type conn struct {
+	client *ssh.Client
+	shell  *shell
+	gone   chan struct{} // closed when the connection has ended
+	used   time.Time
+}
+
+func (c *conn) close() { c.client.Close() } //nolint:errcheck // it may be closed already
+
+func (c *conn) alive() bool {
+	select {
+	case <-c.gone:
+		return false
+	default:
+		return true
+	}
+}
+
+// A pool keeps sessions. A command has a session for itself; at most MaxSessions are open.
+type pool struct {
+	address                           string
+	group                             string
+	timeout, keepalive, retryTime     time.Duration
+	minSessions, maxSessions, retries int
+	legacy                            bool
+	username                          string
+	auth                              []ssh.AuthMethod
+	hosts                             *hostKeys
+	dialer                            func(ctx context.Context, network, address string) (net.Conn, error)
+	clock                             storage.Clock
+	log                               *slog.Logger
+	commandLevel                      slog.Level
+	slots                             chan struct{}
+	closing                           chan struct{}
+	freed                             chan struct{} // an element goes to somebody whom the group did not admit
+	running                           sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	idle   []*conn // the last used is the last
+	open   map[*conn]struct{}
+}
+
+func newPool(c Config) (*pool, error) {
+	p := &pool{
+		address: net.JoinHostPort(c.Address, strconv.Itoa(c.Port)), group: c.Group,
+		timeout: c.Timeout, keepalive: c.Keepalive, retryTime: c.RetryTime,
+		minSessions: max(0, c.MinSessions), maxSessions: c.MaxSessions, retries: max(0, c.Retries),
+		legacy: c.LegacyAlgorithms, username: c.Username,
+		dialer: c.Dial, clock: c.Clock, log: c.Logger, commandLevel: slog.LevelDebug,
+		slots: make(chan struct{}, c.MaxSessions), closing: make(chan struct{}), freed: make(chan struct{}), open: map[*conn]struct{}{},
+	}
+	if c.LogCommands {
+		p.commandLevel = slog.LevelInfo
+	}
+	p.hosts = &hostKeys{address: p.address, pin: c.HostKey, file: c.KnownHostsFile, strict: c.StrictHostKey, log: c.Logger}
+	if p.dialer == nil {
+		p.dialer = (&net.Dialer{}).DialContext
+	}
+	if password := c.Password; password != "" {
+		p.auth = append(p.auth,
+			ssh.PasswordCallback(func() (string, error) { return password, nil }),
+			// Some servers ask instead; they ask for the password only.
+			ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+				switch len(questions) {
+				case 0:
+					return nil, nil
+				case 1:
+					return []string{password}, nil
+				}
+				return nil, fmt.Errorf("asked %d questions, expected one for the password", len(questions))
+			}))
+	}
+	if c.PrivateKeyFile != "" {
+		signer, err := c.signer()
+		if err != nil {
+			return nil, err
+		}
+		p.auth = append(p.auth, ssh.PublicKeys(signer))
+	}
+	return p, nil
+}
+
+// close ends all sessions and returns when nothing runs any more.
+func (p *pool) close() {
+	p.mu.Lock()
+	if !p.closed {
+		p.closed = true
+		close(p.closing)
+	}
+	for c := range p.open {
+		c.close()
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+// A kind is what may happen if a command is sent twice.
+type kind int
+
+const (
+	reads   kind = iota // nothing
+	settles             // the same as once: it sets something to a value
+	changes             // it must not happen
+	makes               // it must not happen, and who leaves must take back what it made
+)
+
+// run sends a command and returns its reply. What was not answered is sent again unless it
+// changes something; errors.Is finds storage.ErrUnknownOutcome where that stays open.
+func (p *pool) run(ctx context.Context, k kind, line string) ([]string, error) {
+	began := p.clock.Now()
+	var lost *lostError
+	for attempt := 0; ; attempt++ {
+		lines, err := p.once(ctx, k, line)
+		if before := lost; !errors.As(err, &lost) {
+			var answered *CommandError
+			if err != nil && before != nil && k != reads && !errors.As(err, &answered) {
+				return nil, fmt.Errorf("%w: %w; then: %v", storage.ErrUnknownOutcome, before, err)
+			}
+			return lines, err
+		}
+		if k < changes && ctx.Err() == nil && p.pause(ctx, began, attempt) {
+			p.log.Debug("no answer; repeating", "command", line, "attempt", attempt+1, "error", err)
+			continue
+		}
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+			err = fmt.Errorf("%w: %w", ended, err) // why it was not repeated
+		}
+		switch {
+		case k == reads && ctx.Err() != nil:
+			return nil, err
+		case k == reads:
+			return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+		}
+		return nil, fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, err)
+	}
+}
+
+// pause waits before the next attempt; false is that there should be none.
+func (p *pool) pause(ctx context.Context, began time.Time, attempt int) bool {
+	if attempt >= p.retries || p.retryTime > 0 && p.clock.Now().Sub(began) >= p.retryTime {
+		return false
+	}
+	// Cinder's driver waits 0.2 to 5 s; the first of ours is short, as a dropped connection is
+	// mostly one that had been idle.
+	longest := min(5*time.Second, 50*time.Millisecond<<min(attempt, 10))
+	select {
+	case <-p.clock.After(longest/2 + rand.N(longest/2)):
+		return true
+	case <-p.freed:
+		return true
+	case <-p.closing:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// once sends a command at most once.
+func (p *pool) once(ctx context.Context, k kind, line string) ([]string, error) {
+	for {
+		c, err := p.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var lines []string
+		if k == makes {
+			lines, err = p.leave(ctx, c, line)
+		} else {
+			lines, err = p.use(ctx, c, line)
+		}
+		if !errors.Is(err, errUnsent) { // the group hung up since acquire looked
+			return lines, err
+		}
+	}
+}
+
+// use sends a command through a session that was acquired, and releases it.
+func (p *pool) use(ctx context.Context, c *conn, line string) ([]string, error) {
+	began := time.Now()
+	lines, err := c.shell.do(ctx, line, p.timeout)
+	var answered *CommandError
+	p.release(c, err == nil || errors.As(err, &answered))
+	if !errors.Is(err, errUnsent) {
+		p.log.Log(ctx, p.commandLevel, "command", "line", line, "took", time.Since(began), "lines", len(lines), "error", err)
+	}
+	return lines, err
+}
+
+// leave is use, but when the context ends only the caller leaves: the group may run what it was
+// sent at any time later, and nothing but the answer tells that it has.
+func (p *pool) leave(ctx context.Context, c *conn, line string) ([]string, error) {
+	var lines []string
+	var err error
+	answered := make(chan struct{})
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		p.release(c, false)
+		return nil, ErrClosed
+	}
+	p.running.Go(func() {
+		defer close(answered)
+		lines, err = p.use(context.WithoutCancel(ctx), c, line)
+	})
+	p.mu.Unlock()
+	late := func() ([]string, error) {
+		<-answered
+		return lines, err
+	}
+	select {
+	case <-answered:
+		return late()
+	case <-ctx.Done():
+		return nil, &lostError{command: line, cause: ctx.Err(), late: late}
+	}
+}
+
+// acquire returns a session for the caller alone, after those who came before.
+func (p *pool) acquire(ctx context.Context) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.closing:
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c, err := p.take(ctx)
+	if err != nil {
+		<-p.slots
+	}
+	return c, err
+}
+
+// take returns an idle session that still works, or a new one. Where the group admits no
+// more, it waits for one that comes back.
+func (p *pool) take(ctx context.Context) (*conn, error) {
+	began := p.clock.Now()
+	for attempt := 0; ; {
+		c, others, err := p.pop()
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			if p.reuse(ctx, c) {
+				return c, nil
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		c, err = p.dial(ctx)
+		if err == nil {
+			return c, nil
+		}
+		var refused *ssh.OpenChannelError
+		switch {
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("eqlx: connect to %s: %w", p.address, ctx.Err())
+		case errors.Is(err, ErrClosed):
+			return nil, err
+		case others > 0 && errors.As(err, &refused):
+			attempt = 0 // the group's last place is held by this pool
+		case permanent(err):
+			return nil, fmt.Errorf("%w: %s: %w", ErrConnect, p.address, explain(err))
+		}
+		if !p.pause(ctx, began, attempt) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrConnect, p.address, explain(err))
+		}
+		attempt++
+		p.log.Debug("connection failed; repeating", "address", p.address, "attempt", attempt, "error", err)
+	}
+}
+
+// pop takes the last used idle session, if there is one, and tells how many are open.
+func (p *pool) pop() (c *conn, open int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, 0, ErrClosed
+	}
+	if n := len(p.idle); n > 0 {
+		c, p.idle = p.idle[n-1], p.idle[:n-1]
+	}
+	return c, len(p.open), nil
+}
+
+// reuse reports whether an idle session can take a command, and drops it if not.
+func (p *pool) reuse(ctx context.Context, c *conn) bool {
+	if c.alive() && p.clock.Now().Sub(c.used) <= idleTime {
+		if c.shell.usable(ctx) {
+			return true
+		}
+		// A line with text in it; the connection is good for another shell.
+		c.shell.close()
+		if p.shell(ctx, c) == nil {
+			return true
+		}
+	}
+	p.drop(c)
+	return false
+}
+
+func (p *pool) release(c *conn, good bool) {
+	c.used = p.clock.Now()
+	p.mu.Lock()
+	if good = good && !p.closed && c.alive(); good {
+		p.idle = append(p.idle, c)
+	}
+	p.mu.Unlock()
+	if !good {
+		p.drop(c)
+	}
+	<-p.slots
+	select {
+	case p.freed <- struct{}{}: // to somebody whom the group did not admit
+	default:
+	}
+}
+
+// drop closes a session and waits until the group knows, so that it frees its place there.
+func (p *pool) drop(c *conn) {
+	c.close()
+	<-c.gone
+	p.mu.Lock()
+	delete(p.open, c)
+	p.mu.Unlock()
+}
+
+// permanent are errors that another attempt would repeat.
+func permanent(err error) bool {
+	var key *HostKeyError
+	var prompt *PromptError
+	var said *CommandError
+	var algorithms *ssh.AlgorithmNegotiationError
+	return errors.As(err, &key) || errors.As(err, &prompt) || errors.As(err, &said) || errors.As(err, &algorithms) || errors.Is(err, errDenied)
+}
+
+var errDenied = errors.New("the group accepts neither the password nor the key; check san_login, san_password and san_private_key")
+
+func explain(err error) error {
+	var algorithms *ssh.AlgorithmNegotiationError
+	if errors.As(err, &algorithms) {
+		return fmt.Errorf("%w; old firmware needs ssh_legacy_algorithms", err)
+	}
+	return err
+}
+
+// dial opens one connection with a shell.
+func (p *pool) dial(ctx context.Context) (*conn, error) {
+	limited, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	raw, err := p.dialer(limited, "tcp", p.address)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(limited, func() { raw.Close() })
+	config := &ssh.ClientConfig{
+		User: p.username, Auth: p.auth,
+		HostKeyCallback:   p.hosts.check,
+		HostKeyAlgorithms: p.hosts.algorithms(p.legacy),
+		ClientVersion:     "SSH-2.0-CrowbarKit",
+	}
+	if p.legacy {
+		good, bad := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
+		config.KeyExchanges = append(good.KeyExchanges, bad.KeyExchanges...)
+		config.Ciphers = append(good.Ciphers, bad.Ciphers...)
+		config.MACs = append(good.MACs, bad.MACs...)
+	}
+	connection, channels, requests, err := ssh.NewClientConn(raw, p.address, config)
+	if !stop() || err != nil {
+		raw.Close() //nolint:errcheck // the error is known already
+		switch {
+		case err == nil || limited.Err() != nil:
+			return nil, fmt.Errorf("SSH handshake: %w", errTimeout)
+		case strings.Contains(err.Error(), "unable to authenticate"): // x/crypto has no type for it
+			return nil, errDenied
+		}
+		return nil, err
+	}
+	c := &conn{client: ssh.NewClient(connection, channels, requests), gone: make(chan struct{})}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		c.close()
+		c.client.Wait() //nolint:errcheck // it was closed
+		return nil, ErrClosed
+	}
+	p.open[c] = struct{}{}
+	p.running.Go(func() {
+		defer close(c.gone)
+		c.client.Wait() //nolint:errcheck // that it ended is all
+	})
+	p.mu.Unlock()
+	if err := p.shell(limited, c); err != nil {
+		p.drop(c)
+		return nil, err
+	}
+	p.running.Go(func() { p.keepAlive(c) })
+	return c, nil
+}
+
+// shell opens the connection's shell.
+func (p *pool) shell(ctx context.Context, c *conn) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	s, err := openShell(ctx, c.client, p.group, p.timeout, p.running.Go)
+	if err != nil {
+		return err
+	}
+	c.shell = s
+	return nil
+}
+
+// keepAlive asks for a sign of life now and then and ends a connection that gives none. It also
+// closes sessions that nobody needs.
+func (p *pool) keepAlive(c *conn) {
+	for {
+		select {
+		case <-c.gone:
+			return
+		case <-p.clock.After(p.keepalive):
+		}
+		late := time.AfterFunc(p.timeout, c.close)
+		_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+		late.Stop()
+		if err != nil {
+			p.log.Debug("no sign of life; closing the session", "address", p.address, "error", err)
+			c.close()
+			return
+		}
+		p.trim()
+	}
+}
+
+// trim closes idle sessions above the minimum, the longest unused first.
+func (p *pool) trim() {
+	p.mu.Lock()
+	var old []*conn
+	for len(p.idle) > p.minSessions && p.clock.Now().Sub(p.idle[0].used) > idleTime {
+		old = append(old, p.idle[0])
+		p.idle = slices.Delete(p.idle, 0, 1)
+	}
+	for _, c := range old {
+		delete(p.open, c)
+	}
+	p.mu.Unlock()
+	for _, c := range old {
+		c.close()
+	}
+}

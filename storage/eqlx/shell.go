@@ -1,0 +1,217 @@
+package eqlx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	// maxReply bounds a reply; a table of 10,000 volumes has about 1 MB.
+	maxReply = 16 << 20
+	// settle is how long the group may take to put a bad command behind its prompt.
+	settle = 10 * time.Millisecond
+	// quiet is how long another prompt must stand before it is the wrong one.
+	quiet = 2 * time.Second
+)
+
+// shellSettings are sent once in each shell, as Cinder's driver does in this order.
+func shellSettings() []string {
+	return []string{
+		"stty columns 255",
+		"cli-settings confirmation off",
+		"cli-settings paging off",
+		"cli-settings events off",
+		"cli-settings formatoutput off",
+	}
+}
+
+// errUnsent is a command that did not leave: it may go through another shell.
+var errUnsent = errors.New("eqlx: shell not usable")
+
+// A lostError is a command that left and got no answer.
+type lostError struct {
+	command string
+	cause   error
+	late    func() ([]string, error) // waits for the answer, where only the caller has left; or nil
+}
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("eqlx: no answer to %q: %v", e.command, e.cause)
+}
+func (e *lostError) Unwrap() error { return e.cause }
+
+// A PromptError is a group that has another name than eqlx_group_name.
+type PromptError struct{ Seen, Expected string }
+
+func (e *PromptError) Error() string {
+	return fmt.Sprintf("eqlx: the group's prompt is %q, expected %q; set eqlx_group_name to the group's name", e.Seen, e.Expected)
+}
+
+// A shell is the command line of one session. One goroutine at a time uses it; another reads.
+type shell struct {
+	channel ssh.Channel
+	prompt  string
+
+	mu       sync.Mutex
+	received []byte
+	err      error         // why nothing more will come
+	arrived  chan struct{} // holds one element when something has changed
+
+	broken    bool      // there is text behind the prompt
+	settledAt time.Time // earliest time of the next command
+}
+
+// openShell opens a session on the connection, waits for the prompt and sends the settings.
+// reader runs what reads.
+func openShell(ctx context.Context, client *ssh.Client, group string, timeout time.Duration, reader func(func())) (*shell, error) {
+	// There is no other way to end a blocked OpenChannel.
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	channel, requests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("open a session: %w", err)
+	}
+	reader(func() { ssh.DiscardRequests(requests) })
+	s := &shell{channel: channel, prompt: group + "> ", arrived: make(chan struct{}, 1)}
+	reader(s.read)
+	ok, err := channel.SendRequest("shell", true, nil)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err == nil && !ok {
+		err = errors.New("refused")
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("open a shell: %w", err)
+	}
+	if _, _, err := s.await(ctx, timeout, true); err != nil {
+		s.close()
+		return nil, fmt.Errorf("wait for the prompt: %w", err)
+	}
+	for _, line := range shellSettings() {
+		if _, err := s.do(ctx, line, timeout); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// close ends the session; read sees it.
+func (s *shell) close() { s.channel.Close() } //nolint:errcheck // it may be closed already
+
+// read collects what the group sends until the channel ends.
+func (s *shell) read() {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := s.channel.Read(buffer)
+		s.mu.Lock()
+		s.received = append(s.received, buffer[:n]...)
+		if err == nil && len(s.received) > maxReply {
+			err = fmt.Errorf("more than %d bytes", maxReply)
+			s.close()
+		}
+		s.err = err
+		s.mu.Unlock()
+		select {
+		case s.arrived <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+var anyPrompt = regexp.MustCompile(`(?:^|[\r\n])([A-Za-z0-9][A-Za-z0-9.-]{0,53}> )$`)
+
+// await returns what comes before the next prompt; with an error, what came before it.
+func (s *shell) await(ctx context.Context, timeout time.Duration, greeting bool) (text []byte, prefilled bool, err error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		end, done, prefilled := scan(s.received, s.prompt)
+		text, err := s.received, s.err
+		if done {
+			text, s.received = text[:end], nil
+		}
+		s.mu.Unlock()
+		switch {
+		case done:
+			return text, prefilled, nil
+		case errors.Is(err, io.EOF):
+			return text, false, errors.New("the group closed the connection")
+		case err != nil:
+			return text, false, err
+		}
+		var other <-chan time.Time
+		seen := anyPrompt.FindSubmatch(text)
+		if greeting && seen != nil {
+			other = time.After(quiet)
+		}
+		select {
+		case <-s.arrived:
+		case <-other:
+			return text, false, &PromptError{Seen: string(seen[1]), Expected: s.prompt}
+		case <-timer.C:
+			return text, false, errTimeout
+		case <-ctx.Done():
+			return text, false, ctx.Err()
+		}
+	}
+}
+
+// usable reports whether the next command would begin on an empty line.
+func (s *shell) usable(ctx context.Context) bool {
+	if wait := time.Until(s.settledAt); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.broken && s.err == nil && len(s.received) == 0
+}
+
+// do sends a command and returns the lines of its reply. The error is a *CommandError, a
+// *lostError, or errUnsent.
+func (s *shell) do(ctx context.Context, line string, timeout time.Duration) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !s.usable(ctx) {
+		return nil, errUnsent
+	}
+	if _, err := s.channel.Write([]byte(line + "\r")); err != nil {
+		// The line is one SSH packet, and one that was not written to its end fails its
+		// integrity check: the group has not got it.
+		return nil, errUnsent
+	}
+	text, prefilled, err := s.await(ctx, timeout, false)
+	lines := reply(text, s.prompt, line)
+	message := failed(lines)
+	if err != nil {
+		// Some errors come without a prompt, and then the group hangs up.
+		whole := len(text) > 0 && text[len(text)-1] == '\n'
+		if message != "" && whole && ctx.Err() == nil && !errors.Is(err, errTimeout) {
+			return nil, commandError(line, message)
+		}
+		return nil, &lostError{command: line, cause: err}
+	}
+	s.broken = prefilled
+	if message != "" {
+		s.settledAt = time.Now().Add(settle)
+		return nil, commandError(line, message)
+	}
+	return lines, nil
+}
