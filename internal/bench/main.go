@@ -15,6 +15,8 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 )
@@ -24,7 +26,8 @@ type comparison struct {
 	name  string
 	ours  contender
 	peers []contender
-	close func() error // gives back what the contenders keep; may be nil
+	more  func(w io.Writer) error // prints what else is to be said; may be nil
+	close func() error            // gives back what the contenders keep; may be nil
 }
 
 // contender does the work b.N times, as a Go benchmark does; an error ends the comparison.
@@ -33,8 +36,47 @@ type contender struct {
 	work func(b *testing.B) error
 }
 
-func comparisons() []comparison {
-	return []comparison{
+// shared is what the contenders of comparisons use together. The first that needs it opens it,
+// outside of its time.
+type shared[T interface{ Close() error }] struct {
+	open  func() (T, error)
+	value *T
+}
+
+func (s *shared[T]) get() (T, error) {
+	if s.value != nil {
+		return *s.value, nil
+	}
+	value, err := s.open()
+	if err == nil {
+		s.value = &value
+	}
+	return value, err
+}
+
+// with is the work of a contender.
+func (s *shared[T]) with(work func(b *testing.B, value T) error) func(*testing.B) error {
+	return func(b *testing.B) error {
+		value, err := s.get()
+		if err != nil {
+			return err
+		}
+		b.ResetTimer()
+		return work(b, value)
+	}
+}
+
+func (s *shared[T]) close() error {
+	if s.value == nil {
+		return nil
+	}
+	value := *s.value
+	s.value = nil
+	return value.Close()
+}
+
+func comparisons(notes io.Writer) []comparison {
+	return append([]comparison{
 		statemachineFire(),
 		statemachineFire64(),
 		proposalDiff("proposal-diff-20KB", 20_000),
@@ -43,16 +85,25 @@ func comparisons() []comparison {
 		proposalPath(),
 		proposalSave(),
 		proposalHistory(),
-	}
+		eqlxGet(),
+		eqlxLife(),
+		eqlxGet64(),
+		eqlxLife64(),
+	}, rbdComparisons(notes)...)
 }
 
 func main() {
 	testing.Init()
-	if err := flag.Set("test.benchtime", "150ms"); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+	err := flag.Set("test.benchtime", "150ms") // of each contender in each round
+	only := flag.String("only", "", "a regular expression: run the comparisons whose name it matches")
+	rounds := flag.Int("rounds", 5, "how often each contender is measured")
+	flag.Parse()
+	matches, wrong := regexp.Compile(*only)
+	if err = errors.Join(err, wrong); err == nil {
+		all := slices.DeleteFunc(comparisons(os.Stdout), func(c comparison) bool { return !matches.MatchString(c.name) })
+		err = run(os.Stdout, all, *rounds)
 	}
-	if err := run(os.Stdout, comparisons(), 5); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -61,9 +112,13 @@ func main() {
 // run measures each contender once in each round, in turn, and keeps its best time: what
 // else the machine does only ever makes a round slower, and it hits all alike.
 func run(w io.Writer, all []comparison, rounds int) error {
-	for _, c := range all {
+	for i, c := range all {
 		if err := errors.Join(c.run(w, rounds), c.done()); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			err = fmt.Errorf("%s: %w", c.name, err)
+			for _, rest := range all[i+1:] { // which may close what several share
+				err = errors.Join(err, rest.done())
+			}
+			return err
 		}
 	}
 	return nil
@@ -93,7 +148,10 @@ func (c comparison) run(w io.Writer, rounds int) error {
 	for i, peer := range c.peers {
 		fmt.Fprintf(w, "bench: %s ours=%s %s=%s ratio=%.2f\n", c.name, duration(best[0]), peer.name, duration(best[i+1]), best[i+1]/best[0])
 	}
-	return nil
+	if c.more == nil {
+		return nil
+	}
+	return c.more(w)
 }
 
 // measure returns the nanoseconds of one piece of work.

@@ -6,7 +6,8 @@
 // Each file holds one command. A new one is a function that makes it, and a line in commands.
 //
 // Exit status: 0 done; 1 error; 2 there are changes (proposal diff, proposal plan); 3 refused by
-// a rule; 4 conflict, somebody else was faster. With -o json an error that has problems or
+// a rule, or not confirmed; 4 conflict: somebody else was faster, or something else is there or in
+// the way (storage.ErrExists, storage.ErrBusy). With -o json an error that has problems or
 // conflicts is on standard output, too: {"error":{"code","message","problems","conflicts"}}.
 package cli
 
@@ -27,6 +28,7 @@ import (
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/proposal"
+	"github.com/crowbarkit/crowbarkit/storage"
 )
 
 // Process is what a command has of the process it runs in. Nil streams are empty, or nothing
@@ -43,6 +45,8 @@ type Process struct {
 	// Edit lets the user edit a file with an editor, a command line as in $EDITOR, and returns
 	// when he has. Nil runs it in a shell, on the terminal of the process.
 	Edit func(ctx context.Context, editor, file string) error
+	// Drivers are those of the volume back ends, by name. Nil is what the program was built with.
+	Drivers map[string]storage.Opener
 }
 
 // System is the process as it is.
@@ -132,10 +136,12 @@ func (a *app) run(ctx context.Context, root *cobra.Command) int {
 // line ends between what is wrong.
 func (a *app) explain(err error) string {
 	text := wording.Error(err)
-	kept, said := (*keptError)(nil), (*client.Error)(nil)
+	kept, volume, said := (*keptError)(nil), (*volumeError)(nil), (*client.Error)(nil)
 	switch {
 	case errors.As(err, &kept):
 		text = kept.Error()
+	case errors.As(err, &volume):
+		text = volume.Error()
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.As(err, &said):
@@ -199,7 +205,7 @@ func exitStatus(err error) int {
 		return exitChanges
 	case errors.Is(err, client.ErrRefused):
 		return exitRefused
-	case errors.Is(err, client.ErrConflict):
+	case errors.Is(err, client.ErrConflict), errors.Is(err, storage.ErrExists), errors.Is(err, storage.ErrBusy):
 		return exitConflict
 	}
 	return exitError
@@ -234,6 +240,7 @@ func (a *app) commands() []*cobra.Command {
 		a.proposalCommand(),
 		a.jobCommand(),
 		a.eventCommand(),
+		a.volumeCommand(),
 		a.engineCommand(),
 		a.versionCommand(),
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/crowbarkit/crowbarkit/internal/cli"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/proposal"
+	"github.com/crowbarkit/crowbarkit/storage"
 )
 
 func TestMain(m *testing.M) {
@@ -39,6 +40,7 @@ type shell struct {
 	stdin    string
 	terminal bool
 	edit     func(ctx context.Context, editor, file string) error
+	drivers  map[string]storage.Opener
 	// transport, if there is one, is between the command and the site.
 	transport func(next http.RoundTripper) http.RoundTripper
 }
@@ -55,6 +57,7 @@ func (s *shell) runContext(ctx context.Context, args ...string) (code int, stdou
 		Getenv:     func(name string) string { return s.env[name] },
 		IsTerminal: func(any) bool { return s.terminal },
 		Edit:       s.edit,
+		Drivers:    s.drivers,
 	}
 	if s.site != nil {
 		p.Transport = s.site.Transport()

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/server"
 	"github.com/crowbarkit/crowbarkit/internal/cli"
+	"github.com/crowbarkit/crowbarkit/statemachine/lifecycle"
 )
 
 var writeDocs = flag.Bool("write-docs", false, "write what the commands of the documentation print into it")
@@ -37,44 +37,64 @@ func runAsCommand() {
 // block is what a reader types and sees.
 var block = regexp.MustCompile("(?s)```console\n(.*?)```\n")
 
-// moment is what differs from run to run.
-var moment = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+// moment is what differs from run to run: times, and keys of hosts.
+var moment = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|SHA256:[A-Za-z0-9+/]{43}`)
 
-// TestDocumentedCommands types what docs/proposals.md says, in one shell directory on one
-// simulated site, and compares what is printed.
+// TestDocumentedCommands types what the documentation says, each document in one directory, and
+// compares what is printed.
 func TestDocumentedCommands(t *testing.T) {
-	const doc = "../../docs/proposals.md"
-	text, err := os.ReadFile(doc)
-	require.NoError(t, err)
-	run := readerOf(t)
-	count := 0
-	now := block.ReplaceAllStringFunc(string(text), func(console string) string {
+	for name, document := range map[string]struct {
+		commands int // at least
+		reader   func(t *testing.T, text string) (run func(command string) string)
+		tables   func(t *testing.T, text string) string
+	}{
+		"proposals.md": {16, readerOfProposals, nil},
+		"volumes.md":   {16, readerOfVolumes, optionTables},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := "../../docs/" + name
+			raw, err := os.ReadFile(path)
+			require.NoError(t, err)
+			text := string(raw)
+			now, count := typed(text, document.reader(t, text))
+			require.GreaterOrEqual(t, count, document.commands)
+			if document.tables != nil {
+				now = document.tables(t, now)
+			}
+			const same = "2026-11-22 12:00:00"
+			changed := cmp.Diff(moment.ReplaceAllString(text, same), moment.ReplaceAllString(now, same))
+			if *writeDocs && changed != "" {
+				require.NoError(t, os.WriteFile(path, []byte(now), 0o644))
+				return
+			}
+			require.Empty(t, changed,
+				"to write what is printed now: go test ./internal/cli -run TestDocumentedCommands -args -write-docs")
+		})
+	}
+}
+
+// typed is the text with what its commands print now, and how many they are.
+func typed(text string, run func(command string) string) (now string, commands int) {
+	now = block.ReplaceAllStringFunc(text, func(console string) string {
 		var out strings.Builder
 		out.WriteString("```console\n")
 		for line := range strings.Lines(block.FindStringSubmatch(console)[1]) {
 			if command, ok := strings.CutPrefix(line, "$ "); ok {
 				fmt.Fprintf(&out, "%s%s", line, run(strings.TrimSuffix(command, "\n")))
-				count++
+				commands++
 			}
 		}
 		out.WriteString("```\n")
 		return out.String()
 	})
-	require.Greater(t, count, 15)
-	if *writeDocs {
-		require.NoError(t, os.WriteFile(doc, []byte(now), 0o644))
-		return
-	}
-	const same = "2026-11-22 12:00:00"
-	require.Empty(t, cmp.Diff(moment.ReplaceAllString(string(text), same), moment.ReplaceAllString(now, same)),
-		"to write what is printed now: go test ./internal/cli -run TestDocumentedCommands -args -write-docs")
+	return now, commands
 }
 
-// readerOf returns a shell in which crowbar is this program, on a site of six machines that
-// have come to the pause.
-func readerOf(t *testing.T) func(command string) string {
+// readerOfProposals has a site of six machines that have come to the pause.
+func readerOfProposals(t *testing.T, _ string) func(command string) string {
+	const nodes = 6
 	s, err := server.Open(t.Context(), server.Config{
-		DataDir: t.TempDir(), Listen: "127.0.0.1:0", Simulation: &server.Simulation{Nodes: 6, Speed: 60},
+		DataDir: t.TempDir(), Listen: "127.0.0.1:0", Simulation: &server.Simulation{Nodes: nodes, Speed: 60},
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -83,13 +103,13 @@ func readerOf(t *testing.T) func(command string) string {
 	t.Cleanup(func() { cancel(); require.NoError(t, <-served) })
 	waiting, done := context.WithTimeout(ctx, time.Minute)
 	defer done()
-	discovered := func() bool {
-		nodes := s.Engine().Nodes()
-		return len(nodes) == 6 && !slices.ContainsFunc(nodes, func(n *crowbar.Node) bool { return n.Lifecycle.State != "discovered" })
-	}
-	enough := errors.New("all nodes pause")
-	err = s.Engine().WatchEvents(waiting, 0, func(crowbar.Event) error {
-		if discovered() {
+	// Events are told before the engine's own list of nodes has them, so only they are counted.
+	enough, paused := errors.New("all nodes pause"), map[string]bool{}
+	err = s.Engine().WatchEvents(waiting, 0, func(ev crowbar.Event) error {
+		if ev.State == lifecycle.Discovered {
+			paused[ev.Subject] = true
+		}
+		if len(paused) == nodes {
 			return enough
 		}
 		return nil
@@ -100,16 +120,25 @@ func readerOf(t *testing.T) func(command string) string {
 		}
 	}
 	require.ErrorIs(t, err, enough)
+	for node := range paused {
+		_, err := s.Engine().Await(waiting, node, 1)
+		require.NoError(t, err)
+	}
+	return readerIn(t, t.TempDir(), "CROWBAR_SERVER="+s.URL(), "CROWBAR_USER=ada", "VISUAL=")
+}
 
+// readerIn returns a shell in a directory, in which crowbar is this program.
+func readerIn(t *testing.T, dir string, env ...string) func(command string) string {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	bin, dir := t.TempDir(), t.TempDir()
+	bin := t.TempDir()
 	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", asCommand, self)
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "crowbar"), []byte(script), 0o700))
 	return func(command string) string {
 		sh := exec.CommandContext(t.Context(), "/bin/sh", "-c", command)
 		sh.Dir = dir
-		sh.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "CROWBAR_SERVER="+s.URL(), "CROWBAR_USER=ada", "VISUAL=", "GOCOVERDIR="+dir)
+		sh.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GOCOVERDIR="+t.TempDir())
+		sh.Env = append(sh.Env, env...)
 		var out bytes.Buffer
 		sh.Stdout, sh.Stderr = &out, &out
 		_ = sh.Run() // the documentation shows failures, too

@@ -23,3 +23,9 @@ func Place(text, pointer string) (line, column int) {
 	c := buffer{whole: true}.place(text, proposal.Problem{Path: pointer})
 	return c.line, c.column
 }
+
+// ParseSize and VolumeSize are how sizes of volumes are read and shown.
+var (
+	ParseSize  = parseSize
+	VolumeSize = volumeSize
+)

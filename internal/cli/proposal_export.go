@@ -53,7 +53,15 @@ func (a *app) proposalExportCommand() *cobra.Command {
 }
 
 // writeFile writes a file completely or not at all.
-func writeFile(path string, text []byte, overwrite bool) (err error) {
+func writeFile(path string, text []byte, overwrite bool) error {
+	return fillFile(path, overwrite, func(f *os.File) error {
+		_, err := f.Write(text)
+		return err
+	})
+}
+
+// fillFile lets fill write a file, which is there completely or not at all.
+func fillFile(path string, overwrite bool, fill func(*os.File) error) (err error) {
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.IsDir():
@@ -80,8 +88,7 @@ func writeFile(path string, text []byte, overwrite bool) (err error) {
 			_ = os.Remove(partial) // why it could not be written is what matters
 		}
 	}()
-	_, err = f.Write(text)
-	if err == nil {
+	if err = fill(f); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {

@@ -1,0 +1,456 @@
+//go:build ceph && cgo
+
+package main
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
+	ceph "github.com/ceph/go-ceph/rbd"
+
+	"github.com/crowbarkit/crowbarkit/internal/cephtest"
+	"github.com/crowbarkit/crowbarkit/storage"
+	"github.com/crowbarkit/crowbarkit/storage/rbd"
+)
+
+// rbdSite is a Ceph cluster of its own, and all sides' ways to it, as the same restricted user.
+type rbdSite struct {
+	cluster *cephtest.Cluster
+	ours    *rbd.Driver
+	conn    *rados.Conn
+	io      *rados.IOContext
+	cinder  *cinderLoop // nil where it is not installed
+	next    int         // number of the next volume
+	kept    int         // how many volumes there are that no round removes
+}
+
+func newRBDSite(withCinder bool) (_ *rbdSite, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	s := &rbdSite{}
+	if s.cluster, err = cephtest.Start(ctx, &cephtest.Options{Pools: []string{"volumes"}}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.ours, err = rbd.New(rbd.Config{ConfigFile: s.cluster.ConfFile, User: "cinder", Pool: "volumes"}, storage.Deps{}); err != nil {
+		return nil, err
+	}
+	if s.conn, err = rados.NewConnWithClusterAndUser("ceph", "client.cinder"); err != nil {
+		return nil, err
+	}
+	// Without the cache, as our driver has it: see there.
+	if err := errors.Join(s.conn.ReadConfigFile(s.cluster.ConfFile), s.conn.SetConfigOption("rbd_cache", "false")); err != nil {
+		return nil, err
+	}
+	if err = s.conn.Connect(); err != nil {
+		return nil, err
+	}
+	if s.io, err = s.conn.OpenIOContext("volumes"); err != nil {
+		return nil, err
+	}
+	if withCinder {
+		s.cinder, err = startCinder(s.cluster.ConfFile)
+	}
+	return s, err
+}
+
+func (s *rbdSite) Close() error {
+	var errs []error
+	if s.cinder != nil {
+		errs = append(errs, s.cinder.close())
+	}
+	if s.ours != nil {
+		errs = append(errs, s.ours.Close())
+	}
+	if s.io != nil {
+		s.io.Destroy()
+		s.conn.Shutdown()
+	}
+	return errors.Join(append(errs, s.cluster.Close())...)
+}
+
+// A way is how one side does an operation, n times, on volumes numbered from first.
+type way func(s *rbdSite, first, n int) error
+
+// each is a way that goes one by one.
+func each(do func(s *rbdSite, i int) error) way {
+	return func(s *rbdSite, first, n int) error {
+		for i := range n {
+			if err := do(s, first+i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func name(i int) string { return fmt.Sprint("volume-n", i) }
+func id(i int) string   { return fmt.Sprint("n", i) }
+
+// rbdComparison measures ways of one operation. What it needs is made, and what it leaves is
+// removed, outside of the time, the same way for all sides.
+func rbdComparison(site *shared[*rbdSite], operation string, needs way, ours way, peers map[string]way) comparison {
+	work := func(do way) func(*testing.B) error {
+		return site.with(func(b *testing.B, s *rbdSite) error {
+			b.StopTimer()
+			first := s.next
+			s.next += b.N
+			if err := needs(s, first, b.N); err != nil {
+				return err
+			}
+			b.StartTimer()
+			err := do(s, first, b.N)
+			b.StopTimer()
+			return errors.Join(err, s.sweep())
+		})
+	}
+	c := comparison{name: "rbd-" + operation, ours: contender{"ours", work(ours)}}
+	for _, peer := range []string{"go-ceph", "go-ceph-remove-only", "command", "cinder"} {
+		if do := peers[peer]; do != nil {
+			c.peers = append(c.peers, contender{peer, work(do)})
+		}
+	}
+	return c
+}
+
+// rbdComparisons share one cluster. Beside our driver are, for each operation,
+//
+//   - go-ceph: the calls of librbd that our driver makes, made directly on one connection: what is
+//     above 1 is what our driver adds, its workers, locks and errors;
+//   - command: the rbd and ceph commands of a script, each a process that connects;
+//   - cinder: Cinder's own RBDDriver, its methods called in a loop inside one process. It connects
+//     to the cluster for each operation, and runs "ceph mon dump" for each attachment.
+func rbdComparisons(notes io.Writer) []comparison {
+	if err := cephtest.Missing(); err != nil {
+		fmt.Fprintln(notes, "bench: rbd left out:", err)
+		return nil
+	}
+	cinder := func(operation string) way {
+		return func(s *rbdSite, first, n int) error { return s.askCinder(operation, first, n) }
+	}
+	missing := cinderInstalled()
+	if missing != nil {
+		fmt.Fprintln(notes, "bench: rbd: cinder left out:", missing)
+		cinder = func(string) way { return nil }
+	}
+	site := &shared[*rbdSite]{open: func() (*rbdSite, error) { return newRBDSite(missing == nil) }}
+	ctx := context.Background()
+	images := each(func(s *rbdSite, i int) error { return s.create(name(i)) })
+	all := []comparison{
+		rbdComparison(site, "create", func(*rbdSite, int, int) error { return nil },
+			each(func(s *rbdSite, i int) error {
+				_, err := s.ours.Create(ctx, storage.VolumeSpec{ID: id(i), SizeBytes: 1 << 30})
+				return err
+			}), map[string]way{
+				"go-ceph": images,
+				"command": each(func(s *rbdSite, i int) error { return s.rbd("create", "--size", "1G", "volumes/"+name(i)) }),
+				"cinder":  cinder("create"),
+			}),
+		rbdComparison(site, "clone", images,
+			each(func(s *rbdSite, i int) error {
+				_, err := s.ours.Clone(ctx, storage.VolumeSpec{ID: id(i) + "-clone"}, id(i))
+				return err
+			}), map[string]way{
+				"go-ceph": each((*rbdSite).clone),
+				"command": each(func(s *rbdSite, i int) error {
+					image := "volumes/" + name(i)
+					snapshot := image + "@" + name(i) + "-clone.clone_snap"
+					return errors.Join(s.rbd("snap", "create", "--no-progress", snapshot), s.rbd("snap", "protect", snapshot), s.rbd("clone", snapshot, image+"-clone"))
+				}),
+				"cinder": cinder("clone"),
+			}),
+		rbdComparison(site, "snapshot", func(s *rbdSite, _, _ int) error { return s.create("volume-snapped") },
+			each(func(s *rbdSite, i int) error {
+				_, err := s.ours.CreateSnapshot(ctx, "snapped", fmt.Sprint(i))
+				return err
+			}), map[string]way{
+				"go-ceph": each((*rbdSite).snapshot),
+				"command": each(func(s *rbdSite, i int) error {
+					snapshot := fmt.Sprint("volumes/volume-snapped@snapshot-", i)
+					return errors.Join(s.rbd("snap", "create", "--no-progress", snapshot), s.rbd("snap", "protect", snapshot))
+				}),
+				"cinder": cinder("snapshot"),
+			}),
+		rbdComparison(site, "delete", images,
+			each(func(s *rbdSite, i int) error { return s.ours.Delete(ctx, id(i)) }),
+			map[string]way{
+				"go-ceph": each((*rbdSite).delete),
+				// Without a look at who uses the image.
+				"go-ceph-remove-only": each(func(s *rbdSite, i int) error { return ceph.RemoveImage(s.io, name(i)) }),
+				"command":             each(func(s *rbdSite, i int) error { return s.rbd("rm", "--no-progress", "volumes/"+name(i)) }),
+				"cinder":              cinder("delete"),
+			}),
+		// Cinder does not look whether the image is there; its Manager knows that from the database.
+		rbdComparison(site, "connect", keep(1),
+			each(func(s *rbdSite, _ int) error {
+				c, err := s.ours.Connect(ctx, "kept0", storage.Connector{Host: "node1"})
+				if err == nil && len(c.RBD.Hosts) == 0 {
+					err = errors.New("no hosts")
+				}
+				return err
+			}), map[string]way{
+				"go-ceph": each((*rbdSite).connect),
+				"command": each(func(s *rbdSite, _ int) error {
+					return errors.Join(s.rbd("info", "volumes/volume-kept0"), s.ceph("mon", "dump", "--format", "json"))
+				}),
+				"cinder": cinder("connect"),
+			}),
+		// Of 100 volumes. In a pool of its own Cinder does not add up their sizes; ours remembers them.
+		rbdComparison(site, "stats", func(s *rbdSite, first, n int) error {
+			if err := keep(100)(s, first, n); err != nil {
+				return err
+			}
+			_, err := s.ours.Stats(ctx) // the first looks at each image
+			return err
+		},
+			each(func(s *rbdSite, _ int) error {
+				stats, err := s.ours.Stats(ctx)
+				if err == nil && stats.ProvisionedBytes != 100<<30 {
+					err = fmt.Errorf("%d bytes provisioned", stats.ProvisionedBytes)
+				}
+				return err
+			}), map[string]way{
+				"go-ceph": each((*rbdSite).stats),
+				"command": each(func(s *rbdSite, _ int) error {
+					return errors.Join(s.ceph("df", "--format", "json"), s.ceph("osd", "pool", "get-quota", "volumes"), s.rbd("ls", "volumes"))
+				}),
+				"cinder": cinder("stats"),
+			}),
+	}
+	all[len(all)-1].close = site.close
+	return all
+}
+
+// keep makes sure that there are n volumes that stay.
+func keep(n int) way {
+	return func(s *rbdSite, _, _ int) error {
+		for ; s.kept < n; s.kept++ {
+			if err := s.create(fmt.Sprint("volume-kept", s.kept)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// sweep removes what a round left: clones, and then what they stood on.
+func (s *rbdSite) sweep() error {
+	for pass := 0; ; pass++ {
+		names, err := ceph.GetImageNames(s.io)
+		if err != nil {
+			return err
+		}
+		var left []error
+		for _, name := range names {
+			if !strings.HasPrefix(name, "volume-kept") {
+				left = append(left, s.remove(name))
+			}
+		}
+		if err := errors.Join(left...); err == nil || pass == 2 {
+			return err
+		}
+	}
+}
+
+func (s *rbdSite) remove(name string) error {
+	image, err := ceph.OpenImage(s.io, name, ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	snapshots, err := image.GetSnapshotNames()
+	for _, snapshot := range snapshots {
+		_ = image.GetSnapshot(snapshot.Name).Unprotect() // where it is not protected it fails
+		err = errors.Join(err, image.GetSnapshot(snapshot.Name).Remove())
+	}
+	if err = errors.Join(err, image.Close()); err != nil {
+		return err
+	}
+	return ceph.RemoveImage(s.io, name)
+}
+
+// What follows is our driver's work by go-ceph alone.
+
+func (s *rbdSite) options(order uint64) *ceph.ImageOptions {
+	options := ceph.NewRbdImageOptions()
+	_ = options.SetUint64(ceph.ImageOptionFeatures, 61) // the cluster's default; it cannot fail
+	if order > 0 {
+		_ = options.SetUint64(ceph.ImageOptionOrder, order)
+	}
+	return options
+}
+
+func (s *rbdSite) create(name string) error {
+	options := s.options(22)
+	defer options.Destroy()
+	return ceph.CreateImage(s.io, name, 1<<30, options)
+}
+
+func (s *rbdSite) clone(i int) error {
+	image, err := ceph.OpenImage(s.io, name(i), ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	if _, err := image.GetSize(); err != nil {
+		return errors.Join(err, image.Close())
+	}
+	if _, err := image.GetParent(); !errors.Is(err, ceph.ErrNotFound) {
+		return errors.Join(err, image.Close())
+	}
+	snap := name(i) + "-clone.clone_snap"
+	snapshot, err := image.CreateSnapshot(snap)
+	if err == nil {
+		err = snapshot.Protect()
+	}
+	if err == nil {
+		options := s.options(0)
+		defer options.Destroy()
+		err = ceph.CloneImage(s.io, name(i), snap, s.io, name(i)+"-clone", options)
+	}
+	return errors.Join(err, image.Close())
+}
+
+func (s *rbdSite) snapshot(i int) error {
+	image, err := ceph.OpenImage(s.io, "volume-snapped", ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	if _, err := image.GetSize(); err != nil {
+		return errors.Join(err, image.Close())
+	}
+	snapshot, err := image.CreateSnapshot(fmt.Sprint("snapshot-", i))
+	if err == nil {
+		err = snapshot.Protect()
+	}
+	return errors.Join(err, image.Close())
+}
+
+func (s *rbdSite) delete(i int) error {
+	image, err := ceph.OpenImageReadOnly(s.io, name(i), ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	_, err = image.ListWatchers()
+	_, err2 := image.GetId()
+	_, err3 := image.GetSnapshotNames()
+	if _, parent := image.GetParent(); !errors.Is(parent, ceph.ErrNotFound) {
+		err = errors.Join(err, errors.New("it has a parent"))
+	}
+	if err := errors.Join(err, err2, err3, image.Close()); err != nil {
+		return err
+	}
+	return ceph.RemoveImage(s.io, name(i))
+}
+
+func (s *rbdSite) connect(int) error {
+	image, err := ceph.OpenImageReadOnly(s.io, "volume-kept0", ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	_, err = image.GetSize()
+	if err := errors.Join(err, image.Close()); err != nil {
+		return err
+	}
+	return s.ask(`{"prefix":"mon dump","format":"json"}`)
+}
+
+func (s *rbdSite) stats(int) error {
+	if err := errors.Join(s.ask(`{"prefix":"df","format":"json"}`), s.ask(`{"prefix":"osd pool get-quota","pool":"volumes","format":"json"}`)); err != nil {
+		return err
+	}
+	_, err := ceph.GetImageNames(s.io)
+	return err
+}
+
+func (s *rbdSite) ask(command string) error {
+	_, _, err := s.conn.MonCommand([]byte(command))
+	return err
+}
+
+func (s *rbdSite) rbd(args ...string) error {
+	_, err := s.cluster.RBD(context.Background(), append([]string{"--id", "cinder"}, args...)...)
+	return err
+}
+
+func (s *rbdSite) ceph(args ...string) error {
+	_, err := s.cluster.Ceph(context.Background(), append([]string{"--id", "cinder"}, args...)...)
+	return err
+}
+
+// python is Debian's, which sees Debian's packages.
+const python = "/usr/bin/python3"
+
+//go:embed cinder_rbd.py
+var cinderScript string
+
+// cinderInstalled returns what is missing.
+func cinderInstalled() error {
+	err := exec.Command(python, "-c", `import sys, importlib.util as u; sys.exit(not (u.find_spec("cinder") and u.find_spec("rbd")))`).Run()
+	if err != nil {
+		return errors.New("not installed (Debian: python3-cinder)")
+	}
+	return nil
+}
+
+// A cinderLoop is a process with Cinder's RBDDriver.
+type cinderLoop struct {
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	answers *bufio.Scanner
+}
+
+func startCinder(conf string) (*cinderLoop, error) {
+	l := &cinderLoop{cmd: exec.Command(python, "-W", "ignore", "-c", cinderScript, conf)}
+	l.cmd.Env = append(os.Environ(), "CEPH_CONF="+conf)
+	var complaints strings.Builder
+	l.cmd.Stderr = &complaints
+	out, err := l.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if l.in, err = l.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := l.cmd.Start(); err != nil {
+		return nil, err
+	}
+	l.answers = bufio.NewScanner(out)
+	if err := l.answer(); err != nil {
+		return nil, errors.Join(err, l.close(), errors.New(complaints.String()))
+	}
+	return l, nil
+}
+
+func (l *cinderLoop) answer() error {
+	if !l.answers.Scan() {
+		return errors.Join(l.answers.Err(), errors.New("cinder has ended"))
+	}
+	if text := l.answers.Text(); text != "ok" {
+		return errors.New(text)
+	}
+	return nil
+}
+
+func (l *cinderLoop) close() error {
+	return errors.Join(l.in.Close(), l.cmd.Wait())
+}
+
+func (s *rbdSite) askCinder(operation string, first, n int) error {
+	if _, err := fmt.Fprintln(s.cinder.in, operation, first, n); err != nil {
+		return err
+	}
+	return s.cinder.answer()
+}

@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/crowbarkit/crowbarkit/internal/wording"
+	"github.com/crowbarkit/crowbarkit/storage"
+)
+
+// A volumeError is an error of a back end as a sentence with the place and the remedy.
+type volumeError struct {
+	text string
+	err  error
+}
+
+func (e *volumeError) Error() string { return e.text }
+
+func (e *volumeError) Unwrap() error { return e.err }
+
+// explained makes the sentence of an error. Several are a line each.
+func (v *volumes) explained(err error) error {
+	if many := (*multierror.Error)(nil); errors.As(err, &many) && len(many.Errors) > 1 {
+		text := wording.Count(len(many.Errors), "problem")
+		for _, e := range many.Errors {
+			text += "\n  " + v.explained(e).Error()
+		}
+		return &volumeError{text, err}
+	}
+	op := (*storage.OpError)(nil)
+	if said := (*volumeError)(nil); err == nil || errors.As(err, &said) || !errors.As(err, &op) {
+		return err
+	}
+	where := op.Op + " on " + op.Backend
+	if op.ID != "" {
+		where = op.Op + " " + op.ID + " on " + op.Backend
+	}
+	if busy := (*storage.BusyError)(nil); errors.As(op, &busy) && len(busy.Dependents) > 0 {
+		is := "is"
+		if len(busy.Dependents) > 1 {
+			is = "are"
+		}
+		text := fmt.Sprintf("%s: %s %s in the way", where, strings.Join(busy.Dependents, ", "), is)
+		return &volumeError{text + v.remedyFor(op, busy.Dependents), err}
+	}
+	if errors.Is(op, context.Canceled) {
+		if !errors.Is(op, storage.ErrUnknownOutcome) {
+			return &volumeError{fmt.Sprintf("interrupted: %s: nothing was changed", where), err}
+		}
+		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened%s", where, v.remedy(op)), err}
+	}
+	if errors.Is(op, storage.ErrUnsupported) {
+		return &volumeError{fmt.Sprintf("%s: the driver %s cannot do that; see crowbar volume backend list", where, v.driver(op.Backend)), err}
+	}
+	why := strings.TrimPrefix(bare(op.Err), fmt.Sprintf("volume %q: ", op.ID)) // which where says
+	return &volumeError{where + ": " + strings.TrimSuffix(why, ".") + v.remedy(op), err}
+}
+
+// settled looks what an interrupted change has left. A driver that cannot stop what it has begun
+// finishes it or takes it back first, and its answer is then what there is.
+func (v *volumes) settled(ctx context.Context, m *storage.Manager, err error) error {
+	op := (*storage.OpError)(nil)
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, storage.ErrUnknownOutcome) || !errors.As(err, &op) {
+		return err
+	}
+	b, none := m.Backend(op.Backend)
+	if none != nil {
+		return err
+	}
+	ctx, cancel := storage.Detach(ctx)
+	defer cancel()
+	left, look := "", error(nil)
+	switch volume, snapshot, ok := strings.Cut(op.ID, "@"); {
+	case op.Op == "connect" || op.Op == "disconnect" || op.Op == "set qos" || op.Op == "revert":
+		return &volumeError{fmt.Sprintf("interrupted: %s %s on %s: it may or may not have happened; repeat it: to do it twice is to do it once",
+			op.Op, op.ID, op.Backend), err}
+	case ok:
+		_, look = b.GetSnapshot(ctx, volume, snapshot)
+		left = op.ID + " is there"
+	default:
+		var there *storage.Volume
+		if there, look = b.Get(ctx, op.ID); look == nil {
+			left = fmt.Sprintf("%s is there, with %s", op.ID, volumeSize(there.SizeBytes))
+		}
+	}
+	switch {
+	case errors.Is(look, storage.ErrNotFound):
+		left = "there is no " + op.ID
+	case look != nil:
+		return err
+	}
+	return &volumeError{fmt.Sprintf("interrupted: %s %s on %s: %s now", op.Op, op.ID, op.Backend, left), err}
+}
+
+// remedy says what to do next, if there is something.
+func (v *volumes) remedy(op *storage.OpError) string {
+	switch {
+	case errors.Is(op, storage.ErrUnknownOutcome) && op.ID != "":
+		return "; look before repeating it: " + v.look(op)
+	case errors.Is(op, storage.ErrNotFound) && op.Op == "manage":
+		return "; see " + v.command(op, "manage --list")
+	case errors.Is(op, storage.ErrNotFound) && op.ID != "":
+		return "; see " + v.command(op, "list")
+	case errors.Is(op, storage.ErrExists):
+		return "; see " + v.look(op)
+	case errors.Is(op, storage.ErrNoSpace):
+		return "; see " + v.command(op, "backend stats")
+	}
+	return ""
+}
+
+// remedyFor says how to remove the first thing that is in the way.
+func (v *volumes) remedyFor(op *storage.OpError, dependents []string) string {
+	volume, _, _ := strings.Cut(op.ID, "@")
+	kind, name, _ := strings.Cut(dependents[0], " ")
+	switch {
+	case kind == "snapshot" && storage.CheckID(name) == nil:
+		return "; delete it first: " + v.command(op, "snapshot delete "+volume+"@"+name)
+	case kind == "connection" && strings.HasPrefix(name, "iqn."):
+		return "; end it first: " + v.command(op, "detach "+volume+" --initiator "+name)
+	}
+	return ""
+}
+
+func (v *volumes) look(op *storage.OpError) string {
+	if strings.Contains(op.ID, "@") {
+		return v.command(op, "snapshot show "+op.ID)
+	}
+	return v.command(op, "show "+op.ID)
+}
+
+// command is what to type.
+func (v *volumes) command(op *storage.OpError, words string) string {
+	text := "crowbar volume " + words
+	if len(v.config.Volumes) > 1 {
+		text += " --backend " + op.Backend
+	}
+	return text
+}
+
+// kinds are how errors of storage name their package and kind where a sentence follows.
+var kinds = regexp.MustCompile(`\b(storage|eqlx|rbd|memory): (?:(?:invalid|busy): )?`)
+
+// bare is an error without the names of packages.
+func bare(err error) string {
+	text := kinds.ReplaceAllString(err.Error(), "")
+	text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	return strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "not done in time")
+}
+
+// configError is every problem of a configuration with its JSON Pointer, a line each.
+func configError(path string, err error) error {
+	found := problemsOf("", err)
+	if len(found) == 1 {
+		return &volumeError{path + ": " + found[0], err}
+	}
+	return &volumeError{fmt.Sprintf("%s: %s\n  %s", path, wording.Count(len(found), "problem"), strings.Join(found, "\n  ")), err}
+}
+
+// problemsOf are the sentences of nested problems. Those of a driver have paths relative to its
+// options, whose own path comes before them.
+func problemsOf(at string, err error) []string {
+	many := (*multierror.Error)(nil)
+	if !errors.As(err, &many) {
+		text := bare(err)
+		if at != "" && strings.HasPrefix(text, "/") {
+			return []string{at + text}
+		}
+		if at != "" {
+			return []string{at + ": " + text}
+		}
+		return []string{text}
+	}
+	if prefix, nested := strings.CutSuffix(err.Error(), ": "+many.Error()); nested {
+		at += prefix
+	}
+	var all []string
+	for _, e := range many.Errors {
+		all = append(all, problemsOf(at, e)...)
+	}
+	return all
+}

@@ -1,0 +1,462 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/crowbarkit/crowbarkit/internal/cli"
+	"github.com/crowbarkit/crowbarkit/storage"
+	"github.com/crowbarkit/crowbarkit/storage/eqlx/eqlxsim"
+	"github.com/crowbarkit/crowbarkit/storage/memory"
+)
+
+const chapSecret = "chap-secret-4711"
+
+// serveGroup serves a simulated group on the loopback and returns its port.
+func serveGroup(t *testing.T, c eqlxsim.Config) (*eqlxsim.Group, int) {
+	group, err := eqlxsim.New(c)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- group.Serve(ctx, listener) }()
+	t.Cleanup(func() { stop(); require.NoError(t, <-served) })
+	return group, listener.Addr().(*net.TCPAddr).Port
+}
+
+// eqlxShell has a simulated group as the back end eqlx1.
+func eqlxShell(t *testing.T, c eqlxsim.Config) (*shell, *eqlxsim.Group) {
+	if c.Name == "" {
+		c.Name = "rack1"
+	}
+	c.Password, c.CHAPUsers = "group-password-4711", []string{"chapadmin"}
+	group, port := serveGroup(t, c)
+	s := &shell{t: t, env: map[string]string{}}
+	s.configure(map[string]any{"volumes": []any{map[string]any{
+		"backend_driver": "eqlx", "backend_name": "eqlx1", "eqlx": map[string]any{
+			"san_ip": "127.0.0.1", "san_ssh_port": port, "san_password": c.Password, "eqlx_group_name": c.Name,
+			"san_host_key": ssh.FingerprintSHA256(group.HostKey()), "eqlx_cli_max_retries": 0,
+			"use_chap_auth": true, "chap_username": "chapadmin", "chap_password": chapSecret,
+		},
+	}}})
+	return s, group
+}
+
+// memoryShell has back ends in memory that outlive the commands.
+func memoryShell(t *testing.T, names ...string) (*shell, map[string]*memory.Driver) {
+	return memoryShellOn(t, nil, names...)
+}
+
+func memoryShellOn(t *testing.T, clock storage.Clock, names ...string) (*shell, map[string]*memory.Driver) {
+	s := &shell{t: t, env: map[string]string{}}
+	drivers := map[string]*memory.Driver{}
+	config := storage.Config{}
+	for _, name := range names {
+		d, err := memory.New(memory.Config{CapacityBytes: 1 << 40, Clock: clock, CHAPUsername: "chapadmin", CHAPPassword: chapSecret})
+		require.NoError(t, err)
+		drivers[name] = d
+		config.Volumes = append(config.Volumes, storage.BackendConfig{Driver: "memory", Name: name})
+	}
+	s.drivers = map[string]storage.Opener{"memory": func(_ context.Context, backend string, _ json.RawMessage, _ storage.Deps) (storage.Driver, error) {
+		return drivers[backend], nil
+	}}
+	s.configure(config)
+	return s, drivers
+}
+
+// configure writes the configuration of back ends.
+func (s *shell) configure(document any) {
+	raw, err := json.Marshal(document)
+	require.NoError(s.t, err)
+	path := filepath.Join(s.t.TempDir(), "volumes.json")
+	require.NoError(s.t, os.WriteFile(path, raw, 0o600))
+	s.env["CROWBAR_VOLUMES"] = path
+}
+
+// read runs a command with -o json and reads what it prints.
+func (s *shell) read(args ...string) (v any) {
+	s.t.Helper()
+	require.NoError(s.t, json.Unmarshal([]byte(s.ok(append(args, "-o", "json")...)), &v))
+	return v
+}
+
+func object(fields ...any) map[string]any {
+	m := map[string]any{}
+	for i := 0; i < len(fields); i += 2 {
+		m[fields[i].(string)] = fields[i+1]
+	}
+	return m
+}
+
+const node1 = "iqn.1993-08.org.debian:01:a0b1"
+
+func TestVolumeLife(t *testing.T) {
+	s, group := eqlxShell(t, eqlxsim.Config{})
+	db := object("backend", "eqlx1", "id", "db-1", "name", "volume-db-1", "size_bytes", float64(10<<30))
+	require.Equal(t, db, s.read("volume", "create", "db-1", "--size", "10G"))
+	require.Equal(t, "VOLUME  SIZE    BACKEND  NAME THERE\ndb-1    10 GiB  eqlx1    volume-db-1\n",
+		s.ok("volume", "create", "db-1", "--size", "10737418240"), "to repeat it makes nothing")
+	require.Equal(t, db, s.read("volume", "show", "db-1"))
+	require.Equal(t, []any{db}, s.read("volume", "list"))
+	code, _, stderr := s.run("volume", "create", "db-2", "--size", "1.5G")
+	require.Equal(t, 0, code)
+	require.Equal(t, "eqlx1 rounds sizes: 1610612736 bytes were asked for, db-2 has 2147483648\n", stderr)
+
+	require.Equal(t, object("backend", "eqlx1", "id", "nightly", "volume_id", "db-1", "size_bytes", float64(10<<30)),
+		s.read("volume", "snapshot", "create", "db-1@nightly"))
+	require.Equal(t, "SNAPSHOT      SIZE    BACKEND\ndb-1@nightly  10 GiB  eqlx1\n", s.ok("volume", "snapshot", "show", "db-1@nightly"))
+	require.Equal(t, "SNAPSHOT      SIZE    BACKEND\ndb-1@nightly  10 GiB  eqlx1\n", s.ok("volume", "snapshot", "list", "db-1"))
+	require.Equal(t, []any{object("backend", "eqlx1", "id", "nightly", "volume_id", "db-1", "size_bytes", float64(10<<30))}, s.read("volume", "snapshot", "list", "db-1"))
+	require.Contains(t, s.ok("volume", "create", "old", "--from-snapshot", "db-1@nightly", "--size", "12G"), "12 GiB")
+	require.Contains(t, s.ok("volume", "clone", "db-1", "copy"), "10 GiB")
+	require.Contains(t, s.ok("volume", "extend", "copy", "11G"), "11 GiB")
+
+	attach := []string{"volume", "attach", "db-1", "--host", "node1", "--ip", "192.0.2.7", "--initiator", node1}
+	require.Contains(t, s.ok(attach...), "192.0.2.10:3260")
+	s.fails(4, "delete db-1 on eqlx1: snapshot nightly, connection "+node1+" are in the way; delete it first: crowbar volume snapshot delete db-1@nightly",
+		"volume", "delete", "db-1", "--yes")
+	s.ok("volume", "snapshot", "delete", "db-1@nightly", "--yes")
+	s.fails(4, "end it first: crowbar volume detach db-1 --initiator "+node1, "volume", "delete", "db-1", "--yes")
+	require.Equal(t, object("backend", "eqlx1", "id", "db-1", "action", "detached"), s.read("volume", "detach", "db-1", "--initiator", node1))
+	s.terminal, s.stdin = true, "no\n"
+	code, _, stderr = s.run("volume", "delete", "db-1")
+	require.Equal(t, 3, code)
+	require.Contains(t, stderr, "not deleted: db-1 keeps its data; you did not say yes")
+	s.terminal, s.stdin = false, ""
+	require.Equal(t, "db-1 is deleted from eqlx1\n", s.ok("volume", "delete", "db-1"))
+	s.fails(1, "volume", "volume", "show", "db-1")
+
+	require.Equal(t, object("backend", "eqlx1", "id", "db-2", "name", "unmanaged-volume-db-2"), s.read("volume", "unmanage", "db-2"))
+	require.Equal(t, []any{object("name", "unmanaged-volume-db-2", "size_bytes", float64(2<<30))}, s.read("volume", "manage", "--list"))
+	require.Contains(t, s.ok("volume", "manage", "--list"), "unmanaged-volume-db-2  2 GiB")
+	require.Contains(t, s.ok("volume", "manage", "unmanaged-volume-db-2", "back"), "volume-back")
+	require.Equal(t, []any{}, s.read("volume", "manage", "--list"))
+
+	names := map[string]bool{}
+	for _, v := range group.Volumes() {
+		names[v.Name] = true
+	}
+	require.Equal(t, map[string]bool{"volume-old": true, "volume-copy": true, "volume-back": true}, names, "what the group really has")
+}
+
+func TestVolumeBackends(t *testing.T) {
+	s, _ := eqlxShell(t, eqlxsim.Config{})
+	require.Equal(t, "eqlx1 can be used\n", s.ok("volume", "backend", "check"))
+	require.Equal(t, []any{object("backend", "eqlx1", "ok", true)}, s.read("volume", "backend", "check"))
+	stats := s.read("volume", "backend", "stats").([]any)[0].(map[string]any)
+	require.Equal(t, "eqlx1", stats["backend"])
+	require.Equal(t, float64(1000<<30), stats["total_bytes"])
+	require.Equal(t, float64(20000<<30), stats["virtual_free_bytes"])
+	require.Contains(t, s.ok("volume", "backend", "stats"), "eqlx1    iscsi     0        1000 GiB  1000 GiB  0 B          19.53 TiB")
+	features := s.read("volume", "backend", "list").([]any)[0].(map[string]any)["features"]
+	require.Contains(t, features, "Snapshotter")
+	require.NotContains(t, features, "ImageStreamer")
+	s.fails(1, "export db on eqlx1: the driver eqlx cannot do that; see crowbar volume backend list", "volume", "export", "db", filepath.Join(t.TempDir(), "f"))
+}
+
+// No command shows the CHAP secret or the group's password, but attach when it is told to.
+func TestVolumeSecrets(t *testing.T) {
+	s, _ := eqlxShell(t, eqlxsim.Config{})
+	s.ok("volume", "create", "db", "--size", "1G")
+	attach := []string{"volume", "attach", "db", "--host", "node1", "--initiator", node1}
+	for _, args := range [][]string{
+		attach,
+		append(attach, "-o", "json"), append(attach, "--verbose"),
+		{"volume", "backend", "list"}, {"volume", "backend", "check", "-v"}, {"volume", "backend", "stats", "-v"},
+		{"volume", "list", "-v", "-o", "json"}, {"volume", "show", "none", "-v"}, {"volume", "detach", "db", "--initiator", node1, "-v"},
+	} {
+		_, stdout, stderr := s.run(args...)
+		require.NotEmpty(t, stdout+stderr)
+		for _, secret := range []string{chapSecret, "group-password-4711"} {
+			require.NotContains(t, stdout+stderr, secret, "%v", args)
+		}
+	}
+	require.Contains(t, s.ok(attach...), "password        (hidden; see --show-secrets)\n")
+	require.Contains(t, s.ok(append(attach, "--show-secrets")...), "password        "+chapSecret+"\n")
+	var connection storage.Connection
+	require.NoError(t, json.Unmarshal([]byte(s.ok(append(attach, "--show-secrets", "-o", "json")...)), &connection))
+	require.Equal(t, chapSecret, connection.ISCSI.AuthPassword)
+	require.Equal(t, "CHAP", connection.ISCSI.AuthMethod)
+	s.fails(1, "Give --host or --initiator", "volume", "attach", "db")
+	s.fails(1, "Give --host or --initiator", "volume", "detach", "db")
+}
+
+// Each command is a process of its own: what it trusted the first time it must know the next.
+func TestVolumeHostKeyIsRecorded(t *testing.T) {
+	home := t.TempDir()
+	for i, group := range []string{"first", "second"} {
+		g, port := serveGroup(t, eqlxsim.Config{Password: "p", Name: group})
+		s := &shell{t: t, env: map[string]string{"HOME": home}}
+		s.configure(object("volumes", []any{object("backend_driver", "eqlx", "backend_name", "e", "eqlx",
+			object("san_ip", "127.0.0.1", "san_ssh_port", port, "san_password", "p", "eqlx_group_name", group))}))
+		code, _, stderr := s.run("volume", "backend", "check")
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, stderr, ssh.FingerprintSHA256(g.HostKey()))
+		known, err := os.ReadFile(filepath.Join(home, ".config", "crowbar", "storage_known_hosts"))
+		require.NoError(t, err)
+		require.Equal(t, i+1, bytes.Count(known, []byte("\n")))
+		_, _, stderr = s.run("volume", "backend", "check")
+		require.Empty(t, stderr)
+		// Somebody in between.
+		other := strings.ReplaceAll(string(known), strings.Fields(string(known))[i*3+2], strings.Fields(string(ssh.MarshalAuthorizedKey(anotherKey(t))))[1])
+		require.NoError(t, os.WriteFile(filepath.Join(home, ".config", "crowbar", "storage_known_hosts"), []byte(other), 0o600))
+		s.fails(1, "host key of 127.0.0.1:", "volume", "backend", "check")
+		require.NoError(t, os.WriteFile(filepath.Join(home, ".config", "crowbar", "storage_known_hosts"), known, 0o600))
+	}
+}
+
+func anotherKey(t *testing.T) ssh.PublicKey {
+	g, err := eqlxsim.New(eqlxsim.Config{})
+	require.NoError(t, err)
+	return g.HostKey()
+}
+
+func TestVolumePlace(t *testing.T) {
+	s, drivers := memoryShell(t, "a", "b")
+	require.NoError(t, drivers["a"].Put("foreign", 1<<39))
+	code, stdout, stderr := s.run("volume", "create", "db", "--size", "700G")
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, "b has the most space: 1 TiB\n", stderr)
+	require.Contains(t, stdout, "700 GiB  b ")
+	// Now a has more space; but db is on b.
+	code, _, stderr = s.run("volume", "create", "db", "--size", "700G")
+	require.Equal(t, 0, code)
+	require.Equal(t, "db is on b\n", stderr)
+	_, err := drivers["a"].Get(t.Context(), "db")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	s.fails(1, "not enough space for 2199023255552 bytes on any of 2 back ends", "volume", "create", "huge", "--size", "2T")
+	s.fails(1, "choose one with --backend", "volume", "show", "db")
+	s.fails(4, "see crowbar volume show db --backend b", "volume", "create", "db", "--size", "1G", "--backend", "b")
+	s.fails(1, "see crowbar volume list --backend a", "volume", "show", "db", "--backend", "a")
+	require.Len(t, s.read("volume", "list"), 1)
+
+	// A back end that cannot be asked may have the volume.
+	drivers["a"].Inject(memory.Fault{Before: errors.New("down")})
+	code, stdout, stderr = s.run("volume", "create", "new", "--size", "1G")
+	require.Equal(t, 1, code, stdout)
+	require.Contains(t, stderr, "new may be on a back end that cannot be asked; choose one with --backend\ncrowbar: get new on a: down\n")
+	drivers["a"].Inject(memory.Fault{Before: errors.New("down")})
+	code, stdout, stderr = s.run("volume", "backend", "stats")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "\nb ", "what was got is shown")
+	require.Equal(t, "crowbar: stats on a: down\n", stderr)
+	drivers["a"].Inject(memory.Fault{Before: errors.New("down")})
+	code, stdout, stderr = s.run("volume", "backend", "check")
+	require.Equal(t, 1, code)
+	require.Equal(t, "b can be used\n", stdout)
+	require.Equal(t, "crowbar: check on a: down\n", stderr)
+}
+
+func TestVolumeListsEveryPage(t *testing.T) {
+	s, drivers := memoryShell(t, "a")
+	for i := range 2001 {
+		_, err := drivers["a"].Create(t.Context(), storage.VolumeSpec{ID: fmt.Sprintf("v%04d", i), SizeBytes: 1})
+		require.NoError(t, err)
+	}
+	require.Len(t, s.read("volume", "list"), 2001)
+}
+
+func TestVolumeImages(t *testing.T) {
+	s, drivers := memoryShell(t, "a")
+	dir := t.TempDir()
+	content := make([]byte, 3<<20)
+	copy(content[1<<20:], strings.Repeat("crowbar!", 4096))
+	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	require.NoError(t, os.WriteFile(in, content, 0o600))
+
+	require.Equal(t, object("backend", "a", "id", "db", "name", "volume-db", "size_bytes", float64(3<<20)), s.read("volume", "import", "db", in))
+	require.Equal(t, object("backend", "a", "id", "db", "file", out, "size_bytes", float64(3<<20)), s.read("volume", "export", "db", out))
+	got, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, got))
+	require.Equal(t, string(content), s.ok("volume", "export", "db", "-"))
+	s.fails(1, "overwrite it with --force", "volume", "export", "db", out)
+	s.fails(4, "exists already", "volume", "import", "db", in)
+	s.fails(1, "is a directory", "volume", "import", "dir", dir)
+	s.fails(1, "no such file", "volume", "import", "dir", filepath.Join(dir, "none"))
+	s.fails(1, "leave it out", "volume", "import", "dir", in, "--image-size", "1M")
+	s.fails(1, "does not tell its size", "volume", "import", "dir", "-")
+
+	s.stdin = string(content)
+	require.Contains(t, s.ok("volume", "import", "from-stdin", "-", "--size", "1G"), "1 GiB")
+
+	// A pipe.
+	pipe := func(sent string, args ...string) (int, string) {
+		r, w := io.Pipe()
+		go func() { _, _ = io.WriteString(w, sent); w.Close() }()
+		var stderr bytes.Buffer
+		code := cli.Crowbar(t.Context(), cli.Process{Args: args, Stdin: struct{ io.Reader }{r}, Stderr: &stderr, Drivers: s.drivers,
+			Getenv: func(name string) string { return s.env[name] }})
+		r.Close()
+		return code, stderr.String()
+	}
+	code, _ := pipe(string(content), "volume", "import", "piped", "-", "--image-size", "3M")
+	require.Equal(t, 0, code)
+	read := make([]byte, len(content))
+	require.NoError(t, drivers["a"].ReadAt(t.Context(), "piped", read, 0))
+	require.True(t, bytes.Equal(content, read))
+	code, stderr := pipe(string(content), "volume", "import", "longer", "-", "--image-size", "2M")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "longer has only its beginning; delete it")
+	code, stderr = pipe(string(content), "volume", "import", "shorter", "-", "--image-size", "4M")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "image ended after 3145728 of 4194304 bytes")
+	_, err = drivers["a"].Get(t.Context(), "shorter")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+
+	// Progress is for terminals.
+	_, _, stderr = s.run("volume", "export", "db", out, "--force")
+	require.Empty(t, stderr)
+	s.terminal = true
+	_, _, stderr = s.run("volume", "export", "db", out, "--force")
+	require.Contains(t, stderr, "\rexporting db: 3 MiB of 3 MiB, 100%")
+	require.True(t, strings.HasSuffix(stderr, "\r\x1b[K"))
+	s.fails(1, "standard output is a terminal", "volume", "export", "db", "-")
+	s.fails(1, "standard input is a terminal", "volume", "import", "x", "-")
+}
+
+// An interrupt ends a read that waits for a pipe, leaves nothing, and says so.
+func TestVolumeImportInterrupted(t *testing.T) {
+	s, drivers := memoryShell(t, "a")
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { _, _ = w.Write(make([]byte, 1<<20)); cancel() }()
+	var stderr bytes.Buffer
+	code := cli.Crowbar(ctx, cli.Process{Args: []string{"volume", "import", "db", "-", "--image-size", "1G"}, Stdin: struct{ io.Reader }{r},
+		Stderr: &stderr, Drivers: s.drivers, Getenv: func(name string) string { return s.env[name] }})
+	require.Equal(t, 1, code)
+	require.Equal(t, "crowbar: interrupted: import db on a: nothing was changed\n", stderr.String())
+	_, err := drivers["a"].Get(t.Context(), "db")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+}
+
+// interruptingClock interrupts the command that waits on it.
+type interruptingClock struct{ interrupt func() }
+
+func (c *interruptingClock) Now() time.Time { return time.Time{} }
+
+func (c *interruptingClock) After(time.Duration) <-chan time.Time {
+	c.interrupt()
+	return nil
+}
+
+func TestVolumeInterrupted(t *testing.T) {
+	clock := &interruptingClock{}
+	s, drivers := memoryShellOn(t, clock, "a")
+	s.ok("volume", "create", "db", "--size", "1G")
+	for name, of := range map[string]struct {
+		op, says string
+		args     []string
+	}{
+		"unknown": {"extend", "crowbar: interrupted: extend db on a: db is there, with 1 GiB now\n", []string{"volume", "extend", "db", "2G"}},
+		"new":     {"create", "crowbar: interrupted: create new on a: there is no new now\n", []string{"volume", "create", "new", "--size", "1G"}},
+		"access":  {"connect", "crowbar: interrupted: connect db on a: it may or may not have happened; repeat it: to do it twice is to do it once\n", []string{"volume", "attach", "db", "--initiator", node1}},
+		"read":    {"get", "crowbar: interrupted: get db on a: nothing was changed\n", []string{"volume", "show", "db"}},
+		"copy":    {"clone", "crowbar: interrupted: clone copy on a: nothing was changed\n", []string{"volume", "clone", "db", "copy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			clock.interrupt = interrupt
+			drivers["a"].Inject(memory.Fault{Op: of.op, Delay: time.Hour})
+			code, _, stderr := s.runContext(ctx, of.args...)
+			require.Equal(t, 1, code)
+			require.Equal(t, of.says, stderr)
+		})
+	}
+}
+
+func TestVolumeRevertAndQoS(t *testing.T) {
+	s, drivers := memoryShell(t, "a")
+	s.ok("volume", "create", "db", "--size", "1G")
+	require.NoError(t, drivers["a"].WriteAt(t.Context(), "db", []byte("before"), 0))
+	s.ok("volume", "snapshot", "create", "db@s")
+	require.NoError(t, drivers["a"].WriteAt(t.Context(), "db", []byte("after!"), 0))
+	s.terminal, s.stdin = true, "\n"
+	code, _, stderr := s.run("volume", "snapshot", "revert", "db@s")
+	require.Equal(t, 3, code)
+	require.Contains(t, stderr, "you did not say yes")
+	s.terminal, s.stdin = false, ""
+	s.fails(1, "not found", "volume", "snapshot", "revert", "db@none", "--yes")
+	require.Equal(t, "db on a is as it was at s\n", s.ok("volume", "snapshot", "revert", "db@s", "--yes"))
+	read := make([]byte, 6)
+	require.NoError(t, drivers["a"].ReadAt(t.Context(), "db", read, 0))
+	require.Equal(t, "before", string(read))
+	s.fails(1, "expected VOLUME@SNAPSHOT", "volume", "snapshot", "show", "db")
+
+	require.Equal(t, "db on a has no limits\n", s.ok("volume", "qos", "show", "db"))
+	require.Equal(t, object("backend", "a", "id", "db", "qos", object("total_iops_sec", 500.0, "write_bytes_sec", float64(100<<20), "write_bytes_sec_max", float64(200<<20))),
+		s.read("volume", "qos", "set", "db", "total_iops_sec=500", "write_bytes_sec=100M", "write_bytes_sec_max=200M"))
+	require.Equal(t, "LIMIT            VALUE    BURST\ntotal_iops_sec   500      -\nwrite_bytes_sec  100 MiB  200 MiB\n", s.ok("volume", "qos", "show", "db"))
+	s.fails(1, "limits: no such limit", "volume", "qos", "set", "db", "limits=1")
+	s.fails(1, "expected a whole number", "volume", "qos", "set", "db", "read_iops_sec=1k")
+	s.fails(1, "as LIMIT=VALUE", "volume", "qos", "set", "db", "read_iops_sec")
+	s.fails(1, "read_iops_sec_max: 5 without a limit", "volume", "qos", "set", "db", "read_iops_sec_max=5")
+	s.ok("volume", "qos", "clear", "db")
+	require.Equal(t, object(), s.read("volume", "qos", "show", "db").(map[string]any)["qos"])
+}
+
+func TestVolumeConfig(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := &shell{t: t, env: map[string]string{}}
+	s.fails(1, "there is no volumes.json here; name one with --config or CROWBAR_VOLUMES", "volume", "list")
+	write := func(text string) { require.NoError(t, os.WriteFile("volumes.json", []byte(text), 0o600)) }
+	for text, says := range map[string]string{
+		`{"volumes":[]}`: "volumes.json has no back ends",
+		`{`:              "volumes.json: storage config: unexpected EOF",
+		`{"volumes":[{"backend_driver":"lvm","backend_name":"a"}]}`: `volumes.json: /volumes/0/backend_driver: "lvm", expected one of: eqlx, rbd`,
+		`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_password":"x","eqlx_pool":"a b","secret":"4711"}},{"backend_driver":"rbd","backend_name":"b c"}]}`: `volumes.json: /volumes/1/backend_name: "b c"`,
+		`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","eqlx_pool":"a b","secret":"4711"}},{"backend_driver":"rbd","backend_name":"b","rbd":{"pool":"a/b"}}]}`: "volumes.json: 4 problems\n  /volumes/0/eqlx/secret: unknown option\n",
+	} {
+		write(text)
+		s.fails(1, says, "volume", "list")
+	}
+	_, _, stderr := s.run("volume", "list")
+	require.NotContains(t, stderr, "4711")
+
+	// A proposal of 2012.
+	group, port := serveGroup(t, eqlxsim.Config{Password: "12345"})
+	write(fmt.Sprintf(`{"attributes": {"nova": {"volume": {"volume_type": "eqlx", "local_file": "/var/lib/nova/volume.raw",
+		"eqlx": {"san_ip": "127.0.0.1", "san_ssh_port": %d, "san_host_key": %q, "san_password": "12345", "eqlx_cli_timeout": 30}}}}}`,
+		port, ssh.FingerprintSHA256(group.HostKey())))
+	code, _, stderr := s.run("volume", "backend", "check")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stderr, "volumes.json: /attributes/nova/volume/local_file was dropped: ")
+	require.NotContains(t, stderr, "12345")
+	code, stdout, stderr := s.run("volume", "create", "db", "--size", "1G")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "default")
+	require.Equal(t, "volumes.json was upgraded as it was read; crowbar volume backend list tells how\n", stderr)
+}
+
+// A program without Ceph tells so where it matters, and uses the other back ends.
+func TestVolumeWithoutCeph(t *testing.T) {
+	s, _ := eqlxShell(t, eqlxsim.Config{})
+	raw, err := os.ReadFile(s.env["CROWBAR_VOLUMES"])
+	require.NoError(t, err)
+	config, err := storage.ParseConfig(raw)
+	require.NoError(t, err)
+	config.Volumes = append(config.Volumes, storage.BackendConfig{Driver: "rbd", Name: "ceph1", Options: json.RawMessage(`{"config_file":"/nonexistent","connect_retries":0}`)})
+	s.configure(config)
+	s.ok("volume", "create", "db", "--size", "1G", "--backend", "eqlx1")
+	code, stdout, stderr := s.run("volume", "backend", "check")
+	require.Equal(t, 1, code)
+	require.Equal(t, "eqlx1 can be used\n", stdout)
+	require.Contains(t, stderr, "check on ceph1: ")
+	s.fails(1, "choose one with --backend", "volume", "show", "db")
+	require.Contains(t, s.ok("volume", "backend", "list"), "ceph1    rbd     ")
+}
