@@ -71,12 +71,17 @@ func keyOf(r *http.Request) proposal.Key {
 	return proposal.Key{Barclamp: r.PathValue("barclamp"), Name: r.PathValue("name")}
 }
 
-func (a *api) proposal(w http.ResponseWriter, r *http.Request) error {
+// asked is the revision that path and query name.
+func (a *api) asked(r *http.Request) (*proposal.Revision, error) {
 	n, err := revisionNumber(r, "revision")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	revision, err := a.Engine.Revision(r.Context(), keyOf(r), n)
+	return a.Engine.Revision(r.Context(), keyOf(r), n)
+}
+
+func (a *api) proposal(w http.ResponseWriter, r *http.Request) error {
+	revision, err := a.asked(r)
 	if err != nil {
 		return err
 	}
@@ -86,11 +91,7 @@ func (a *api) proposal(w http.ResponseWriter, r *http.Request) error {
 
 // document is the text alone, as it was saved.
 func (a *api) document(w http.ResponseWriter, r *http.Request) error {
-	n, err := revisionNumber(r, "revision")
-	if err != nil {
-		return err
-	}
-	revision, err := a.Engine.Revision(r.Context(), keyOf(r), n)
+	revision, err := a.asked(r)
 	if err != nil {
 		return err
 	}
@@ -357,11 +358,7 @@ type problems struct {
 }
 
 func (a *api) validateProposal(w http.ResponseWriter, r *http.Request) error {
-	n, err := revisionNumber(r, "revision")
-	if err != nil {
-		return err
-	}
-	revision, err := a.Engine.Revision(r.Context(), keyOf(r), n)
+	revision, err := a.asked(r)
 	if err != nil {
 		return err
 	}
