@@ -100,6 +100,7 @@ type Progress struct {
 type Result struct {
 	Done     []string `json:"done"`     // IDs of operations done and verified by this call
 	Skipped  []string `json:"skipped"`  // IDs of operations that were in effect already
+	Left     []string `json:"left"`     // IDs of operations that are for somebody else to do: firmware to flash
 	Reboots  int      `json:"reboots"`  // resets sent
 	Requests int      `json:"requests"` // requests to the BMC, login and logout included
 }

@@ -23,9 +23,10 @@ type Component string
 
 // Components.
 const (
-	ComponentBIOS Component = "bios"
-	ComponentRAID Component = "raid"
-	ComponentBoot Component = "boot"
+	ComponentBIOS     Component = "bios"
+	ComponentRAID     Component = "raid"
+	ComponentBoot     Component = "boot"
+	ComponentFirmware Component = "firmware"
 )
 
 // Action is what an operation does.
@@ -36,6 +37,15 @@ const (
 	ActionSet          Action = "set"
 	ActionCreateVolume Action = "create_volume"
 	ActionDeleteVolume Action = "delete_volume"
+	ActionFlash        Action = "flash" // planned and reported; see FirmwareProfile
+)
+
+// Targets of ComponentBoot.
+const (
+	TargetOverride   = "override"    // After: a BootTarget
+	TargetMode       = "mode"        // After: UEFI or Legacy, of the override
+	TargetOrder      = "order"       // After: []string of BootOption.Reference
+	TargetSecureBoot = "secure_boot" // After: on or off
 )
 
 // Operation is one change.

@@ -32,24 +32,28 @@ const (
 	IOMMU          Intent = "iommu"          // VT-d, AMD-Vi: on, off
 	SRIOV          Intent = "sriov"          // on, off
 	SMT            Intent = "smt"            // hyper-threading: on, off
+	NX             Intent = "nx"             // no-execute, execute disable: on, off
 	BootMode       Intent = "boot_mode"      // uefi, bios
 	PowerProfile   Intent = "power_profile"  // performance, balanced
+	ACRecovery     Intent = "ac_recovery"    // after a power cut: on, off, last
 )
 
 // Intents returns all intents.
 func Intents() []Intent {
-	return []Intent{Virtualization, IOMMU, SRIOV, SMT, BootMode, PowerProfile}
+	return []Intent{Virtualization, IOMMU, SRIOV, SMT, NX, BootMode, PowerProfile, ACRecovery}
 }
 
 // Values returns what an intent may be, nil for an unknown one.
 func (i Intent) Values() []string {
 	switch i {
-	case Virtualization, IOMMU, SRIOV, SMT:
+	case Virtualization, IOMMU, SRIOV, SMT, NX:
 		return []string{"on", "off"}
 	case BootMode:
 		return []string{"uefi", "bios"}
 	case PowerProfile:
 		return []string{"performance", "balanced"}
+	case ACRecovery:
+		return []string{"on", "off", "last"}
 	}
 	return nil
 }
@@ -72,6 +76,14 @@ type VolumeProfile struct {
 	Controller string    `json:"controller,omitempty"` // Controller.ID; empty: the first that can
 	Media      string    `json:"media,omitempty"`      // HDD or SSD; empty: any, but not mixed
 	Protocol   string    `json:"protocol,omitempty"`   // SAS, SATA, NVMe; empty: any, but not mixed
+	// Disks names the disks one by one: Drive.Identity, ID or WWN of each. DiskCount is their
+	// number or absent.
+	Disks []string `json:"disks,omitempty"`
+	// DiskMinBytes and DiskMaxBytes limit which disks are taken; 0: no limit.
+	DiskMinBytes int64 `json:"disk_min_bytes,omitempty"`
+	DiskMaxBytes int64 `json:"disk_max_bytes,omitempty"`
+	// Spares is how many further disks, of the same kind, stand by for this volume.
+	Spares int `json:"spare_count,omitempty"`
 }
 
 // DiskCount is a number of disks, or Remaining. In JSON a number or "remaining".
@@ -102,9 +114,18 @@ func (c *DiskCount) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// BootProfile asks for a boot target that holds until it is changed.
+// BootProfile asks for what the machine boots. An empty field asks for nothing.
 type BootProfile struct {
-	Target BootTarget `json:"target"`
+	// Target is an override that holds until it is changed.
+	Target BootTarget `json:"target,omitempty"`
+	// Mode is uefi or bios, the same wish as the intent boot_mode: by the BIOS attribute where the
+	// machine has one for it, else as the override's mode.
+	Mode string `json:"mode,omitempty"`
+	// Order is what the firmware tries, first what stands first: targets (all options of that
+	// kind, as they stand) or BootOption.Reference. Options that it leaves out follow.
+	Order []string `json:"order,omitempty"`
+	// SecureBoot is on or off.
+	SecureBoot string `json:"secure_boot,omitempty"`
 }
 
 // BootTarget is what a machine boots from first.
@@ -114,23 +135,24 @@ type BootTarget string
 const (
 	BootNone BootTarget = "none" // no override: the firmware's own order
 	BootPXE  BootTarget = "pxe"
+	BootHTTP BootTarget = "http" // UEFI HTTP boot
 	BootDisk BootTarget = "disk"
 	BootCD   BootTarget = "cd"
+	BootUSB  BootTarget = "usb"
 )
 
-// Valid reports whether t is one of the boot targets.
-func (t BootTarget) Valid() bool {
-	switch t {
-	case BootNone, BootPXE, BootDisk, BootCD:
-		return true
-	}
-	return false
+// BootTargets returns all boot targets.
+func BootTargets() []BootTarget {
+	return []BootTarget{BootNone, BootPXE, BootHTTP, BootDisk, BootCD, BootUSB}
 }
 
-// FirmwareProfile asks for a firmware version. It is checked when planning; no Configurator
-// here flashes firmware.
+// Valid reports whether t is one of the boot targets.
+func (t BootTarget) Valid() bool { return slices.Contains(BootTargets(), t) }
+
+// FirmwareProfile asks for a firmware version. Another one is planned as an operation, which no
+// Configurator here carries out: it says what is to be flashed by the vendor's means.
 type FirmwareProfile struct {
-	Component string `json:"component"` // "bios" or "bmc"
+	Component string `json:"component"` // "bios", "bmc" or another name of Snapshot.Firmware
 	Version   string `json:"version"`
 }
 
