@@ -22,14 +22,17 @@ const (
 // Serve answers and works until ctx ends or a part fails, and returns when everything has
 // stopped and the store is closed. A ctx that ended is no error. It may be called once.
 func (s *Server) Serve(ctx context.Context) error {
+	// BMCs go on until the sessions on them are ended, the others stop before.
+	bmcs, stopBMCs := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBMCs()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		parts sync.WaitGroup
-		mu    sync.Mutex
-		errs  []error
+		parts, machines sync.WaitGroup
+		mu              sync.Mutex
+		errs            []error
 	)
-	run := func(name string, part func(context.Context) error) {
+	run := func(ctx context.Context, parts *sync.WaitGroup, name string, part func(context.Context) error) {
 		parts.Go(func() {
 			defer cancel() // none goes on without the others
 			err := part(ctx)
@@ -42,17 +45,29 @@ func (s *Server) Serve(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		})
 	}
-	run("HTTP", s.serveHTTP)
-	run("engine", s.engine.Run)
+	run(ctx, &parts, "HTTP", s.serveHTTP)
+	run(ctx, &parts, "engine", s.engine.Run)
 	if s.site != nil {
-		run("simulated machines", s.site.Run)
-		run("simulated BMCs", func(ctx context.Context) error { return s.site.ServeBMCs(ctx, s.bmcs) })
+		run(ctx, &parts, "simulated machines", s.site.Run)
+		run(bmcs, &machines, "simulated BMCs", func(ctx context.Context) error { return s.site.ServeBMCs(ctx, s.bmcs) })
 	}
 	parts.Wait()
+	if err := s.endSessions(bmcs); err != nil {
+		errs = append(errs, err)
+	}
+	stopBMCs()
+	machines.Wait()
 	if err := s.Close(); err != nil {
 		errs = append(errs, fmt.Errorf("close: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// endSessions logs out of BMCs. One that does not answer keeps nobody from stopping for long.
+func (s *Server) endSessions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return s.redfish.Close(ctx)
 }
 
 func (s *Server) serveHTTP(ctx context.Context) error {

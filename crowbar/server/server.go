@@ -90,6 +90,7 @@ type Server struct {
 	sealer   *crowbar.AgeSealer
 	clock    *siteClock
 	engine   *crowbar.Engine
+	redfish  *redfish.Configurator
 	site     *sim.Site // nil without simulation
 	handler  http.Handler
 }
@@ -315,11 +316,20 @@ const defaultMachines = 8
 
 // configurator reaches BMCs: the simulated ones over loopback, by the same protocol as real ones.
 func (s *Server) configurator() (hardware.Configurator, error) {
-	config := redfish.Config{Clock: s.clock, Logger: s.log}
+	config := redfish.Config{
+		Clock:  s.clock,
+		Logger: s.log,
+		// The barclamps ipmi, bios and raid look at a machine one after the other.
+		KeepSession: 30 * time.Second,
+		// They change it while it runs the discovery image, which has nothing to lose.
+		ResetAtOnce: true,
+	}
 	if s.bmcs != nil {
 		config.Transport = sim.DialBMCs(s.bmcs.Addr().String())
 	}
-	return redfish.New(config)
+	c, err := redfish.New(config)
+	s.redfish = c
+	return c, err
 }
 
 // continueTime moves the clock to where an earlier run, which may have been faster than the
@@ -401,6 +411,9 @@ func (s *Server) Close() error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.redfish != nil {
+		s.redfish.CloseIdleConnections()
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
 // Apply implements hardware.Configurator.
 func (c *Configurator) Apply(ctx context.Context, t hardware.Target, p *hardware.Plan, opts *hardware.ApplyOptions) (*hardware.Result, error) {
-	res := &hardware.Result{Done: []string{}, Skipped: []string{}}
+	res := &hardware.Result{Done: []string{}, Skipped: []string{}, Left: []string{}}
 	if p == nil {
 		return res, fmt.Errorf("redfish: %s: %w: no plan", t.Node, hardware.ErrInvalid)
 	}
@@ -22,89 +22,111 @@ func (c *Configurator) Apply(ctx context.Context, t hardware.Target, p *hardware
 	if opts == nil {
 		opts = &hardware.ApplyOptions{}
 	}
-	unlock, err := c.lock(ctx, t.URL)
-	if err != nil {
-		return res, fmt.Errorf("redfish: %s: wait for another change: %w", t.Node, err)
-	}
-	defer unlock()
-	n, err := c.connect(ctx, t)
-	if err != nil {
-		return res, err
-	}
-	a := &applier{machine: machine{conn: n}, plan: p, opts: opts, res: res}
-	err = a.run(ctx)
-	res.Requests = n.close(ctx)
+	var err error
+	res.Requests, err = c.with(ctx, t, true, func(n *conn) error {
+		return (&applier{machine: machine{conn: n}, plan: p, opts: opts, res: res}).run(ctx)
+	})
 	return res, err
 }
 
 // applier is one run of Apply.
 type applier struct {
 	machine
-	plan *hardware.Plan
-	opts *hardware.ApplyOptions
-	res  *hardware.Result
+	plan  *hardware.Plan
+	opts  *hardware.ApplyOptions
+	res   *hardware.Result
+	tasks []string // of changes that were accepted, not known to have ended
 }
 
+// run does the plan in four phases: what pends in the BMC is given its way, volumes go, volumes
+// come, settings are written and taken over by one reset.
 func (a *applier) run(ctx context.Context) error {
 	todo, err := a.start(ctx)
 	if err != nil {
 		return err
 	}
-	remaining := map[string]bool{}
-	for _, op := range todo.Operations {
-		remaining[op.ID] = true
-	}
 	for _, op := range a.plan.Operations {
-		if !remaining[op.ID] {
+		if !slices.ContainsFunc(todo.Operations, func(left hardware.Operation) bool { return left.ID == op.ID }) {
 			a.res.Skipped = append(a.res.Skipped, op.ID)
 		}
 	}
-	var bios []hardware.Operation
+	var deletions, creations, settings, flash []hardware.Operation
 	for _, op := range todo.Operations {
-		var err error
-		switch op.Component {
-		case hardware.ComponentRAID:
-			err = a.raid(ctx, op)
-		case hardware.ComponentBoot:
-			err = a.boot(ctx, op)
-		case hardware.ComponentBIOS:
-			bios = append(bios, op)
+		switch {
+		case op.Action == hardware.ActionDeleteVolume:
+			deletions = append(deletions, op)
+		case op.Action == hardware.ActionCreateVolume:
+			creations = append(creations, op)
+		case op.Component == hardware.ComponentBIOS, op.Component == hardware.ComponentBoot:
+			settings = append(settings, op)
+		case op.Component == hardware.ComponentFirmware:
+			flash = append(flash, op)
 		default:
-			err = fmt.Errorf("redfish: %s: %s: %w", a.target.Node, op.ID, hardware.ErrUnsupported)
+			return a.cannot(op)
 		}
-		if err != nil {
+	}
+	for _, phase := range [][]hardware.Operation{deletions, creations} {
+		if err := a.changeVolumes(ctx, phase); err != nil {
 			return err
 		}
 	}
-	return a.bios(ctx, bios)
+	if err := a.changeSettings(ctx, settings); err != nil {
+		return err
+	}
+	var left []string
+	for _, op := range flash {
+		a.res.Left = append(a.res.Left, op.ID)
+		left = append(left, fmt.Sprintf("%s %v to %v", op.Target, op.Before, op.After))
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("redfish: %s: %w: firmware is not flashed here, use the vendor's means: %s; all else is done",
+			a.target.Node, hardware.ErrUnsupported, strings.Join(left, ", "))
+	}
+	return nil
 }
 
 // start observes and finds what is left of the plan. While firmware tests and configures
 // the machine, or a job runs, what is seen is about to change, and some BMCs refuse or
-// spoil changes; so it waits first and looks again.
+// spoil changes; so it waits first and looks again. A change of volumes that waits for a reset
+// (an Apply died before it) gets its reset first.
+//
+// Within KeepSession of an observation by this Configurator a plan that destroys nothing goes on
+// from that: whether somebody else changed the settings since, their ETag tells.
 func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
+	if seen := a.conn.view; seen != nil && seen.has.covers(needed(a.plan.Profile)) && len(a.plan.Destroys()) == 0 &&
+		a.c.clock.Now().Sub(seen.at) <= a.c.config.KeepSession && !a.inPOST(seen) && len(seen.snap.Jobs) == 0 {
+		a.view = seen
+		if todo, err := a.plan.Remaining(seen.snap); err == nil {
+			return todo, nil
+		}
+	}
 	for {
 		var err error
-		if a.view, err = a.observe(ctx); err != nil {
+		if a.view, err = a.observe(ctx, needed(a.plan.Profile)); err != nil {
 			return nil, err
 		}
 		todo, err := a.plan.Remaining(a.view.snap)
-		busy := inPOST(a.view.snap.System) || running(a.view.snap.Jobs)
+		busy := a.inPOST(a.view) || running(a.view.snap.Jobs)
 		switch {
+		case !busy && err == nil && a.volumesWait(todo):
+			a.progress("", hardware.PhaseWaiting, "resetting the machine for a change of volumes that waits for it")
+			a.res.Reboots++
+			if err := a.reset(ctx); err != nil {
+				return nil, err
+			}
 		case !busy && err != nil:
 			return nil, fmt.Errorf("redfish: %w", err)
 		case !busy || err == nil && todo.Empty():
 			return todo, nil
 		}
 		a.progress("", hardware.PhaseWaiting, "waiting for the machine to finish what it is doing")
-		timeout := fmt.Errorf("redfish: %s: %w: a POST or job is still in progress", a.target.Node, hardware.ErrNotConverged)
+		timeout := fmt.Errorf("redfish: %s: %w: a POST or job is still in progress%s", a.target.Node, hardware.ErrNotConverged, a.describeJobs())
 		err = a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) {
-			if err := a.refreshSystem(ctx); err != nil {
+			if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) {
 				return false, err
 			}
-			a.view.snap.Jobs = nil
 			a.readJobs(ctx, a.view)
-			return !inPOST(a.view.snap.System) && !running(a.view.snap.Jobs), nil
+			return !running(a.view.snap.Jobs), nil
 		})
 		if err != nil {
 			return nil, err
@@ -112,23 +134,21 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 	}
 }
 
-// inPOST reports whether firmware is still at work, as far as the BMC tells.
-func inPOST(s hardware.System) bool {
-	if s.Power == hardware.StateOff {
-		return false
-	}
-	switch s.BootProgress {
-	case "", "None", "OSBootStarted", "OSRunning", "SetupEntered", "OEM":
-		return false
-	}
-	return true
+// volumesWait reports whether volumes are to be changed and a change of some waits for a reset.
+func (a *applier) volumesWait(todo *hardware.Plan) bool {
+	return slices.ContainsFunc(todo.Operations, func(op hardware.Operation) bool { return op.Component == hardware.ComponentRAID }) &&
+		slices.ContainsFunc(a.view.snap.Jobs, func(j hardware.Job) bool { return j.Component == hardware.ComponentRAID && waiting(j.State) })
 }
 
-// running leaves out jobs that wait for a reset: Apply is what resets.
-func running(jobs []hardware.Job) bool {
-	return slices.ContainsFunc(jobs, func(j hardware.Job) bool {
-		return j.State == "Running" || j.State == "Starting" || j.State == "Stopping" || j.State == "Cancelling"
-	})
+func (a *applier) describeJobs() string {
+	var out []string
+	for _, j := range a.view.snap.Jobs {
+		out = append(out, fmt.Sprintf("job %s (%s) is %s", j.ID, j.Name, j.State))
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(out, ", ")
 }
 
 func (a *applier) progress(op string, phase hardware.Phase, format string, args ...any) {
@@ -145,6 +165,129 @@ func (a *applier) done(op hardware.Operation) {
 	a.progress(op.ID, hardware.PhaseDone, "verified")
 }
 
+func (a *applier) cannot(op hardware.Operation) error {
+	return fmt.Errorf("redfish: %s: %s: %w", a.target.Node, op.ID, hardware.ErrUnsupported)
+}
+
+// changeSettings writes boot and BIOS settings, resets the machine if any needs it, and waits
+// until they are in force.
+func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	var bios, waits []hardware.Operation
+	reset := false
+	for _, op := range ops {
+		reset = reset || op.Reboot
+		if op.Component == hardware.ComponentBIOS {
+			a.progress(op.ID, hardware.PhaseStarted, "%s = %v", op.Target, op.After)
+			bios, waits = append(bios, op), append(waits, op)
+			continue
+		}
+		err := a.writeBoot(ctx, op)
+		if err == nil && !op.Reboot {
+			err = a.settle(ctx, op)
+		} else if err == nil {
+			waits = append(waits, op)
+		}
+		if err != nil {
+			return a.changed(err)
+		}
+	}
+	if len(bios) > 0 {
+		if err := a.writeBIOS(ctx, bios); err != nil {
+			return a.changed(err)
+		}
+	}
+	if reset {
+		if err := a.refreshSystem(ctx); err != nil {
+			return err
+		}
+		a.progress("", hardware.PhaseWaiting, "resetting the machine")
+		a.res.Reboots++
+		if err := a.reset(ctx); err != nil {
+			return err
+		}
+	}
+	if len(waits) == 0 {
+		return nil
+	}
+	timeout := fmt.Errorf("redfish: %s: %w: settings are not in force after the reset", a.target.Node, hardware.ErrNotConverged)
+	if err := a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) { return a.inForce(ctx) }); err != nil {
+		return err
+	}
+	for _, op := range waits {
+		a.done(op)
+	}
+	return nil
+}
+
+// changed makes a change by somebody else a stale plan.
+func (a *applier) changed(err error) error {
+	if errors.Is(err, errChanged) {
+		return fmt.Errorf("redfish: %s: %w: settings were changed by somebody else while they were written (%w)", a.target.Node, hardware.ErrStalePlan, err)
+	}
+	return err
+}
+
+// settle reads back a boot setting that needs no reset.
+func (a *applier) settle(ctx context.Context, op hardware.Operation) error {
+	timeout := fmt.Errorf("redfish: %s: %s: %w: it reads back as before", a.target.Node, op.ID, hardware.ErrNotConverged)
+	err := a.c.poll(ctx, a.c.config.SettleTimeout, timeout, func() (bool, error) {
+		if err := a.refreshSystem(ctx); err != nil {
+			return false, err
+		}
+		left, err := a.left()
+		return err == nil && !slices.ContainsFunc(left.Operations, func(o hardware.Operation) bool { return o.ID == op.ID }), err
+	})
+	if err == nil {
+		a.done(op)
+	}
+	return err
+}
+
+// left plans for the settings again, on what was read last.
+func (a *applier) left() (*hardware.Plan, error) {
+	return hardware.NewPlan(hardware.Profile{BIOS: a.plan.Profile.BIOS, Boot: a.plan.Profile.Boot}, a.view.snap)
+}
+
+// inForce reads back: POST is over, no task or job is left, nothing pends, nothing is left to set.
+func (a *applier) inForce(ctx context.Context) (bool, error) {
+	if a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff || len(a.tasks) > 0 {
+		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff {
+			return false, err
+		}
+	}
+	hadTasks := len(a.tasks) > 0
+	if ended, err := a.tasksEnded(ctx); err != nil || !ended {
+		return false, err
+	}
+	if a.quirks.SettingsMakeJobs || hadTasks {
+		a.readJobs(ctx, a.view)
+		if atWork, scheduled := settingsJob(a.view.snap.Jobs); atWork || scheduled || running(a.view.snap.Jobs) {
+			return false, nil
+		}
+	}
+	if a.view.has.bios {
+		bios, err := a.get(ctx, a.view.biosURI)
+		if err != nil {
+			return false, err
+		}
+		a.setBIOS(ctx, a.view, bios)
+	}
+	if a.view.has.bootOptions {
+		if err := a.refreshSystem(ctx); err != nil {
+			return false, err
+		}
+		a.readPendingBoot(ctx, a.view)
+	}
+	if a.view.has.secureBoot {
+		a.readSecureBoot(ctx, a.view)
+	}
+	left, err := a.left()
+	return err == nil && left.Empty(), err
+}
+
 // authorize asks before data is destroyed.
 func (a *applier) authorize(ctx context.Context, op hardware.Operation) error {
 	if len(op.Destroys) == 0 {
@@ -157,144 +300,4 @@ func (a *applier) authorize(ctx context.Context, op hardware.Operation) error {
 		return fmt.Errorf("redfish: %s: %s: %w: %w", a.target.Node, op.ID, hardware.ErrNotAuthorized, err)
 	}
 	return nil
-}
-
-func (a *applier) raid(ctx context.Context, op hardware.Operation) error {
-	l := a.view.controllers[op.Controller]
-	if l == nil || op.Volume == nil {
-		return fmt.Errorf("redfish: %s: %s: %w", a.target.Node, op.ID, hardware.ErrUnsupported)
-	}
-	if err := a.authorize(ctx, op); err != nil {
-		return err
-	}
-	a.progress(op.ID, hardware.PhaseStarted, "%s %s", op.Action, op.Target)
-	var err error
-	var exists bool
-	switch op.Action {
-	case hardware.ActionDeleteVolume:
-		_, err = a.change(ctx, http.MethodDelete, l.volumes[op.Volume.ID], nil, nil)
-		if statusOf(err) == http.StatusNotFound {
-			err = nil // read back below
-		}
-	case hardware.ActionCreateVolume:
-		exists = true
-		err = a.postVolume(ctx, *op.Volume, l)
-	}
-	if err != nil && !doubtful(err) {
-		return err
-	}
-	lost := err
-	limit, timeout := a.c.config.VolumeTimeout, fmt.Errorf("redfish: %s: %s: %w: the controller's volumes do not show it", a.target.Node, op.ID, hardware.ErrNotConverged)
-	if lost != nil {
-		limit, timeout = a.c.config.SettleTimeout, unknown(a.target.Node, op.ID, lost)
-	}
-	a.progress(op.ID, hardware.PhaseWaiting, "waiting for the controller")
-	err = a.c.poll(ctx, limit, timeout, func() (bool, error) {
-		volumes, complete, err := a.volumes(ctx, l)
-		if err != nil || !complete {
-			return false, err
-		}
-		_, found := find(volumes, *op.Volume)
-		if op.Action == hardware.ActionDeleteVolume {
-			found = slices.ContainsFunc(volumes, func(v hardware.Volume) bool { return v.ID == op.Volume.ID })
-		}
-		return found == exists, nil
-	})
-	if err != nil {
-		if lost != nil && !errors.Is(err, hardware.ErrUnknownOutcome) {
-			// Could not even look: the doubt remains.
-			return fmt.Errorf("%w (%w)", unknown(a.target.Node, op.ID, lost), err)
-		}
-		return err
-	}
-	a.done(op)
-	return nil
-}
-
-// postVolume sends the one request that creates a volume. Only a clear refusal is answered
-// by a second: some services do not know VolumeUsage, and nothing depends on it.
-func (a *applier) postVolume(ctx context.Context, v hardware.Volume, l *links) error {
-	body := volumeBody(v, l)
-	_, err := a.change(ctx, http.MethodPost, l.volumesURI, body, nil)
-	if statusOf(err) == http.StatusBadRequest && body["VolumeUsage"] != nil {
-		delete(body, "VolumeUsage")
-		if _, second := a.change(ctx, http.MethodPost, l.volumesURI, body, nil); second == nil || doubtful(second) {
-			return second
-		}
-	}
-	return err
-}
-
-// volumes reads a controller's volumes without leaving marks in the view.
-func (a *applier) volumes(ctx context.Context, l *links) ([]hardware.Volume, bool, error) {
-	scratch := &view{snap: &hardware.Snapshot{}}
-	volumes, complete := a.readVolumes(ctx, scratch, l)
-	if !complete {
-		reason := scratch.snap.Unreadable[0]
-		return nil, false, &requestError{kind: hardware.ErrUnreachable, cause: ctx.Err(), text: reason.Reason}
-	}
-	return volumes, true, nil
-}
-
-func unknown(node, op string, err error) error {
-	return fmt.Errorf("redfish: %s: %s: %w: %w", node, op, hardware.ErrUnknownOutcome, err)
-}
-
-func (a *applier) boot(ctx context.Context, op hardware.Operation) error {
-	want, _ := op.After.(string)
-	target, known := bootTargets()[hardware.BootTarget(want)]
-	if !known {
-		return fmt.Errorf("redfish: %s: %s: %w", a.target.Node, op.ID, hardware.ErrUnsupported)
-	}
-	enabled := "Continuous"
-	if target == "None" {
-		enabled = "Disabled"
-	}
-	a.progress(op.ID, hardware.PhaseStarted, "boot override %s", want)
-	body := map[string]any{"Boot": map[string]any{"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": enabled}}
-	if err := a.patch(ctx, a.view.systemURI, body, a.view.system.etag); err != nil {
-		return err
-	}
-	// A Supermicro/AMI board answered 200 and kept the old override (redfish.md, C2).
-	timeout := fmt.Errorf("redfish: %s: %s: %w: the override reads back as before", a.target.Node, op.ID, hardware.ErrNotConverged)
-	err := a.c.poll(ctx, a.c.config.SettleTimeout, timeout, func() (bool, error) {
-		if err := a.refreshSystem(ctx); err != nil {
-			return false, err
-		}
-		left, err := hardware.NewPlan(hardware.Profile{Boot: a.plan.Profile.Boot}, a.view.snap)
-		return err == nil && left.Empty(), err
-	})
-	if err == nil {
-		a.done(op)
-	}
-	return err
-}
-
-// patch sends a change that may be repeated: with the ETag it was read with, and again with
-// a fresh one, or none, if that is refused. Some BMCs demand If-Match, some choke on it. A
-// lost answer is no error: the caller reads back.
-func (a *applier) patch(ctx context.Context, uri string, body any, etag string) error {
-	for try := 1; ; try++ {
-		header := map[string]string{}
-		if etag != "" {
-			header["If-Match"] = etag
-		}
-		_, err := a.change(ctx, http.MethodPatch, uri, body, header)
-		switch status := statusOf(err); {
-		case err == nil:
-			return nil
-		case (status == http.StatusPreconditionFailed || status == http.StatusPreconditionRequired) && try <= 2:
-			fresh, err := a.get(ctx, uri)
-			if err != nil {
-				return err
-			}
-			if etag = fresh.etag; try == 2 {
-				etag = "*"
-			}
-		case ctx.Err() == nil && doubtful(err) && try <= 2:
-			// Setting the same values again does no harm.
-		default:
-			return err
-		}
-	}
 }

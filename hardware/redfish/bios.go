@@ -2,81 +2,138 @@ package redfish
 
 import (
 	"context"
-	"fmt"
+	"maps"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// bios writes all settings at once, resets the machine if any needs it, and waits until
-// they are in force.
-func (a *applier) bios(ctx context.Context, ops []hardware.Operation) error {
-	if len(ops) == 0 {
-		return nil
+func (n *conn) readBIOS(ctx context.Context, v *view) {
+	link := v.system.Get("Bios")
+	if !link.Exists() {
+		return
 	}
-	values, reset := map[string]any{}, false
-	for _, op := range ops {
-		a.progress(op.ID, hardware.PhaseStarted, "%s = %v", op.Target, op.After)
-		reset = reset || op.Reboot
-		if pending, ok := a.view.snap.BIOS.Pending[op.Target]; !ok || pending != op.After {
-			values[op.Target] = op.After
-		}
+	v.biosURI = id(link)
+	bios, err := n.resource(ctx, link)
+	if err != nil {
+		v.unreadable(v.biosURI, err)
+		return
 	}
-	if len(values) > 0 {
-		uri := a.view.settingsURI
-		if uri == "" {
-			uri = a.view.biosURI
-		}
-		body := map[string]any{"Attributes": values}
-		if a.view.onReset {
-			// On Dell this itself creates the job; elsewhere pending until reset is what a
-			// settings object means anyway.
-			body["@Redfish.SettingsApplyTime"] = map[string]any{"ApplyTime": "OnReset"}
-		}
-		if err := a.patch(ctx, uri, body, a.view.settings.etag); err != nil {
-			return err
-		}
+	v.settingsURI = bios.Get(`\@Redfish\.Settings.SettingsObject.\@odata\.id`).String()
+	for _, t := range bios.Get(`\@Redfish\.Settings.SupportedApplyTimes`).Array() {
+		v.onReset = v.onReset || t.String() == "OnReset"
 	}
-	watch := func() (bool, error) { return a.biosInForce(ctx) }
-	if reset {
-		if err := a.refreshSystem(ctx); err != nil {
-			return err
-		}
-		a.progress("", hardware.PhaseWaiting, "resetting the machine")
-		a.res.Reboots++
-		transition, _, err := a.restart(ctx) // an answer that is lost is no error, the settings tell
-		if err != nil {
-			return err
-		}
-		watch = func() (bool, error) {
-			seen, err := transition()
-			if err != nil || !seen || inPOST(a.view.snap.System) || a.view.snap.System.Power == hardware.StateOff {
-				return false, err
-			}
-			return a.biosInForce(ctx)
-		}
-	}
-	timeout := fmt.Errorf("redfish: %s: %w: BIOS settings are not in force after the reset", a.target.Node, hardware.ErrNotConverged)
-	if err := a.c.poll(ctx, a.c.config.BootTimeout, timeout, watch); err != nil {
-		return err
-	}
-	for _, op := range ops {
-		a.done(op)
-	}
-	return nil
+	n.setBIOS(ctx, v, bios)
 }
 
-// biosInForce reads back: nothing left to set, nothing pending, no job at work on it.
-func (a *applier) biosInForce(ctx context.Context) (bool, error) {
-	bios, err := a.get(ctx, a.view.biosURI)
+// setBIOS takes over the values in effect, reads those that pend, and binds the intents.
+func (n *conn) setBIOS(ctx context.Context, v *view, bios doc) {
+	v.bios = bios
+	b := &v.snap.BIOS
+	b.Attributes, b.Pending = attributes(bios.Result), nil
+	if name := text(bios, "AttributeRegistry"); name != "" && b.Registry == nil {
+		b.Registry = n.readRegistry(ctx, v, name)
+	}
+	b.Intents = n.bind(*b)
+	if v.settingsURI == "" {
+		// Some BMCs (Gigabyte) have no settings object and take changes on Bios itself.
+		v.settings = bios
+		return
+	}
+	settings, err := n.get(ctx, v.settingsURI)
 	if err != nil {
-		return false, err
+		v.unreadable(v.settingsURI, err)
+		return
 	}
-	a.setBIOS(ctx, a.view, bios)
-	left, err := hardware.NewPlan(hardware.Profile{BIOS: a.plan.Profile.BIOS}, a.view.snap)
-	if err != nil || !left.Empty() {
-		return false, err
+	v.settings = settings
+	pending := attributes(settings.Result)
+	job, scheduled := settingsJob(v.snap.Jobs)
+	if n.quirks.PendingShownAsCurrent && (scheduled || job) {
+		// What is shown as current is not in force yet, and what is in force is not shown.
+		maps.DeleteFunc(b.Attributes, func(name string, value any) bool { p, ok := pending[name]; return ok && p == value })
+	} else {
+		// Some settings objects repeat every attribute, some list only what pends.
+		maps.DeleteFunc(pending, func(name string, value any) bool { current, ok := b.Attributes[name]; return ok && current == value })
 	}
-	a.view.snap.Jobs = nil
-	a.readJobs(ctx, a.view)
-	return !running(a.view.snap.Jobs), nil
+	if len(pending) > 0 {
+		b.Pending = pending
+	}
+}
+
+// settingsJob reports whether a job for BIOS settings is at work, or waits for a reset.
+func settingsJob(jobs []hardware.Job) (atWork, scheduled bool) {
+	for _, j := range jobs {
+		if j.Component == hardware.ComponentBIOS {
+			atWork = atWork || !waiting(j.State)
+			scheduled = scheduled || waiting(j.State)
+		}
+	}
+	return atWork, scheduled
+}
+
+func attributes(d gjson.Result) map[string]any {
+	out := map[string]any{}
+	d.Get("Attributes").ForEach(func(key, value gjson.Result) bool {
+		if v := scalar(value); v != nil {
+			out[key.String()] = v
+		}
+		return true
+	})
+	return out
+}
+
+// writeBIOS sends the settings that do not pend yet and reports whether they were all there
+// already. Where settings make jobs, a scheduled one that is not (only) ours is cancelled and
+// what it would have set is sent along: nothing that somebody asked for is lost.
+func (a *applier) writeBIOS(ctx context.Context, ops []hardware.Operation) error {
+	bios := a.view.snap.BIOS
+	values, missing := map[string]any{}, false
+	for _, op := range ops {
+		pending, ok := bios.Pending[op.Target]
+		if ok && pending == op.After {
+			continue
+		}
+		missing = true
+		values[op.Target] = op.After
+	}
+	if q, ok := a.vendor.(JobQueue); ok && a.quirks.SettingsMakeJobs {
+		_, scheduled := settingsJob(a.view.snap.Jobs)
+		if scheduled && !missing {
+			return nil
+		}
+		for _, job := range a.view.snap.Jobs {
+			if job.Component == hardware.ComponentBIOS && waiting(job.State) {
+				if err := q.CancelSettings(ctx, a.conn, a.view.manager.Result, job); err != nil {
+					return err
+				}
+			}
+		}
+		all := maps.Clone(bios.Pending)
+		if all == nil {
+			all = map[string]any{}
+		}
+		for _, op := range ops {
+			all[op.Target] = op.After
+		}
+		values = all
+	} else if !missing {
+		return nil
+	}
+	uri := a.view.settingsURI
+	if uri == "" {
+		uri = a.view.biosURI
+	}
+	body := map[string]any{"Attributes": values}
+	if a.view.onReset {
+		// On Dell this itself creates the job; elsewhere pending until reset is what a
+		// settings object means anyway.
+		body["@Redfish.SettingsApplyTime"] = map[string]any{"ApplyTime": "OnReset"}
+	}
+	r, err := a.patch(ctx, uri, body, a.view.settings.etag)
+	if err != nil {
+		return err
+	}
+	a.follow202(r)
+	return nil
 }

@@ -3,33 +3,24 @@ package redfish
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/stmcginnis/gofish"
-	"github.com/stmcginnis/gofish/schemas"
 	"github.com/tidwall/gjson"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// maxBody bounds a reply. The largest real ones are attribute registries of a few megabytes.
-const maxBody = 32 << 20
-
-// conn is one login to one BMC, used by one goroutine.
+// conn is one login to one BMC, used by one goroutine at a time.
 type conn struct {
 	c       *Configurator
+	bmc     *bmc
 	target  hardware.Target
 	system  string // path of the system if the target names one
 	client  *gofish.APIClient
@@ -37,66 +28,19 @@ type conn struct {
 	root    gjson.Result
 	session string // URI to delete at the end; empty with Basic
 	expand  bool
-}
-
-// wire is the http.RoundTripper under gofish. It holds the credentials, so that they are in
-// no gofish structure or dump, bounds each request, and counts.
-type wire struct {
-	base           http.RoundTripper
-	timeout        time.Duration
-	user, password string
-	token          string
-	basic          bool
-	requests       atomic.Int64
-	keep           *bytes.Buffer // gets a copy of the next reply
-}
-
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), w.timeout)
-	r = r.Clone(ctx)
-	r.Header.Set("User-Agent", strings.TrimSpace("crowbarkit "+r.UserAgent())) // before gofish's own
-	r.Header.Set("OData-Version", "4.0")
-	switch {
-	case w.token != "":
-		r.Header.Set("X-Auth-Token", w.token)
-	case w.basic:
-		r.SetBasicAuth(w.user, w.password)
-	}
-	w.requests.Add(1)
-	resp, err := w.base.RoundTrip(r)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	body := io.Reader(io.LimitReader(resp.Body, maxBody))
-	if w.keep != nil {
-		body = io.TeeReader(body, w.keep)
-		w.keep = nil
-	}
-	resp.Body = &boundedBody{Reader: body, closer: resp.Body, cancel: cancel}
-	return resp, nil
-}
-
-type boundedBody struct {
-	io.Reader
-	closer io.Closer
-	cancel context.CancelFunc
-}
-
-func (b *boundedBody) Close() error {
-	defer b.cancel()
-	return b.closer.Close()
+	vendor  Vendor
+	quirks  Quirks
+	view    *view // what was last observed, to go on from within Config.KeepSession
+	start   int64 // wire.requests when this call began
 }
 
 // connect reads the service root and logs in: by a session, else with Basic credentials.
-func (c *Configurator) connect(ctx context.Context, t hardware.Target) (*conn, error) {
-	service, system, err := endpoint(t)
-	if err != nil {
-		return nil, err
-	}
-	n := &conn{c: c, target: t, system: system, wire: &wire{base: c.transport, timeout: c.config.RequestTimeout}}
+func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, service, system string) (*conn, error) {
+	n := &conn{c: c, bmc: b, target: t, system: system, vendor: generic{},
+		wire: &wire{base: c.transport, timeout: c.config.RequestTimeout, slots: b.slots}}
 	var root bytes.Buffer
 	n.wire.keep = &root
+	var err error
 	client := &http.Client{Transport: n.wire, CheckRedirect: sameHost}
 	n.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
 		Endpoint: service, HTTPClient: client, NoModifyTransport: true, ReuseConnections: true})
@@ -108,8 +52,8 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target) (*conn, e
 	if t.Credentials == nil {
 		return n, nil
 	}
-	if n.wire.user, n.wire.password, err = t.Credentials(ctx); err != nil {
-		return nil, fmt.Errorf("redfish: %s: get credentials: %w", t.Node, err)
+	if n.wire.user, n.wire.password, err = n.credentials(ctx); err != nil {
+		return nil, err
 	}
 	if err := n.login(ctx); err != nil {
 		return nil, err
@@ -117,12 +61,14 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target) (*conn, e
 	return n, nil
 }
 
-// sameHost keeps a redirect from taking the token to another machine.
-func sameHost(r *http.Request, via []*http.Request) error {
-	if r.URL.Host != via[0].URL.Host || len(via) > 5 {
-		return http.ErrUseLastResponse
+func (n *conn) credentials(ctx context.Context) (user, password string, err error) {
+	if n.target.Credentials == nil {
+		return "", "", nil
 	}
-	return nil
+	if user, password, err = n.target.Credentials(ctx); err != nil {
+		return "", "", fmt.Errorf("redfish: %s: get credentials: %w", n.target.Node, err)
+	}
+	return user, password, nil
 }
 
 // login opens a session. The request outlives ctx, up to RequestTimeout: a session whose
@@ -151,22 +97,25 @@ func (n *conn) login(ctx context.Context) error {
 	return nil
 }
 
-// close logs out and returns how many requests the connection took. The logout is sent even
-// when ctx has ended, and once more if it fails: BMCs have few sessions to lose.
-func (n *conn) close(ctx context.Context) int {
+// logout ends the session, also when ctx has ended, and once more if that fails: BMCs have few
+// sessions to lose.
+func (n *conn) logout(ctx context.Context) {
 	for range 2 {
 		if n.session == "" {
-			break
+			return
 		}
 		api := n.client.WithContext(context.WithoutCancel(ctx))
 		err := api.Service.DeleteSession(n.session)
 		if status := statusOf(err); err == nil || status == http.StatusNotFound || status == http.StatusUnauthorized {
-			break
+			n.session = ""
+			return
 		}
 		n.c.log.Warn("redfish: logout failed", "node", n.target.Node, "error", n.scrub(err.Error()))
 	}
-	return int(n.wire.requests.Load())
 }
+
+// requests is how many the present call took.
+func (n *conn) requests() int { return int(n.wire.requests.Load() - n.start) }
 
 // doc is a resource with the ETag it was read with.
 type doc struct {
@@ -174,16 +123,20 @@ type doc struct {
 	etag string
 }
 
-// get reads a resource. A service that is busy is asked again after Retry-After.
+// get reads a resource. A service that is busy is asked again when it says, for BusyTimeout.
 func (n *conn) get(ctx context.Context, uri string) (doc, error) {
-	for try := 1; ; try++ {
+	start := n.c.clock.Now()
+	for {
 		resp, err := n.send(ctx, http.MethodGet, uri, nil, nil)
-		if s := statusOf(err); (s == http.StatusServiceUnavailable || s == http.StatusTooManyRequests) && try < 4 {
-			select {
-			case <-n.c.clock.After(n.c.config.PollInterval):
-				continue
-			case <-ctx.Done():
-				return doc{}, n.fail(ctx, "GET "+uri, ctx.Err())
+		if s := statusOf(err); s == http.StatusServiceUnavailable || s == http.StatusTooManyRequests {
+			wait := retryAfter(n.wire.retryAfter, n.c.config.PollInterval, n.c.clock.Now())
+			if n.c.clock.Now().Add(wait).Sub(start) <= n.c.config.BusyTimeout {
+				select {
+				case <-n.c.clock.After(wait):
+					continue
+				case <-ctx.Done():
+					return doc{}, n.fail(ctx, "GET "+uri, ctx.Err())
+				}
 			}
 		}
 		if err != nil {
@@ -205,21 +158,44 @@ func (n *conn) get(ctx context.Context, uri string) (doc, error) {
 	}
 }
 
-// change sends a request that changes something and returns the reply's Location.
-func (n *conn) change(ctx context.Context, method, uri string, payload any, header map[string]string) (location string, err error) {
+// retryAfter reads a Retry-After (RFC 9110, 10.2.3): seconds or a date.
+func retryAfter(header string, unset time.Duration, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(strings.TrimSpace(header)); err == nil && seconds >= 0 {
+		return max(time.Duration(seconds)*time.Second, time.Second)
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(now), time.Second)
+	}
+	return unset
+}
+
+// reply is what a change was answered.
+type reply struct {
+	status   int
+	location string
+	body     gjson.Result
+}
+
+// change sends a request that changes something, once.
+func (n *conn) change(ctx context.Context, method, uri string, payload any, header map[string]string) (reply, error) {
 	resp, err := n.send(ctx, method, uri, payload, header)
 	if err != nil {
-		return "", n.fail(ctx, method+" "+uri, err)
+		return reply{}, n.fail(ctx, method+" "+uri, err)
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
+	// What the body says is a help at most; that it breaks off does not undo the change.
+	body, _ := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	return resp.Header.Get("Location"), nil
+	r := reply{status: resp.StatusCode, location: resp.Header.Get("Location")}
+	if gjson.ValidBytes(body) {
+		r.body = gjson.ParseBytes(body)
+	}
+	return r, nil
 }
 
 // send makes one request and logs in again if the session was lost, which is safe: 401
 // means that nothing was done.
 func (n *conn) send(ctx context.Context, method, uri string, payload any, header map[string]string) (*http.Response, error) {
-	uri = n.local(uri)
+	uri = local(uri)
 	if uri == "" {
 		return nil, errNoLink
 	}
@@ -242,120 +218,134 @@ func (n *conn) send(ctx context.Context, method, uri string, payload any, header
 			return resp, err
 		}
 		again = false
+		if n.wire.user, n.wire.password, err = n.credentials(ctx); err != nil {
+			return nil, err
+		}
 		if err := n.login(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-var errNoLink = errors.New("the service has no link to it")
-
 // local makes a path of a link; some BMCs give whole URLs.
-func (n *conn) local(uri string) string {
+func local(uri string) string {
 	if u, err := url.Parse(uri); err == nil && u.Host != "" {
 		return u.RequestURI()
 	}
 	return uri
 }
 
-// requestError is a failed request with credentials removed. Its kind is one of the
-// hardware errors.
-type requestError struct {
-	text   string
-	kind   error
-	status int   // 0 without an answer
-	unsent bool  // it certainly never reached the BMC
-	cause  error // context.Canceled or DeadlineExceeded of the caller, else nil
+// ifMatch is the header of a change to a resource that was read with an ETag, as far as this BMC
+// wants it.
+func (n *conn) ifMatch(etag string) map[string]string {
+	if etag == "" || n.bmc.noIfMatch.Load() {
+		return nil
+	}
+	return map[string]string{"If-Match": etag}
 }
 
-func (e *requestError) Error() string { return e.text }
-
-func (e *requestError) Unwrap() []error {
-	if e.cause != nil {
-		return []error{e.kind, e.cause}
-	}
-	return []error{e.kind}
-}
-
-// fail says what a request's error means.
-func (n *conn) fail(ctx context.Context, doing string, err error) error {
-	var known *requestError
-	if errors.As(err, &known) {
-		return known
-	}
-	e := &requestError{kind: hardware.ErrUnreachable, status: statusOf(err), cause: ctx.Err()}
-	message := err.Error()
-	switch {
-	case errors.Is(err, errNoLink):
-		e.kind, e.unsent = hardware.ErrUnsupported, true
-	case e.status == http.StatusUnauthorized || e.status == http.StatusForbidden:
-		e.kind = hardware.ErrUnauthorized
-	case e.status == http.StatusNotFound || e.status == http.StatusMethodNotAllowed || e.status == http.StatusNotImplemented:
-		e.kind = hardware.ErrUnsupported
-	case e.status != 0:
-		e.kind = hardware.ErrRejected
-	default:
-		var op *net.OpError
-		e.unsent = errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &op) && op.Op == "dial"
-	}
-	var answered *schemas.Error
-	if errors.As(err, &answered) {
-		message = answer(answered)
-	}
-	e.text = fmt.Sprintf("redfish: %s: %s: %v: %s", n.target.Node, doing, e.kind, n.scrub(message))
-	return e
-}
-
-// answer is what the BMC said, on one line.
-func answer(e *schemas.Error) string {
-	text := e.Message
-	for _, info := range e.ExtendedInfos {
-		if info.Message != "" {
-			text = info.Message
-			break
+// patch sends a change that may be repeated. What the BMC thinks of If-Match is learned: some
+// demand it (428, Huawei: redfish.md C4.8), some refuse a fresh one (412), and then it is left
+// out for good. A 412 to an ETag that is no longer the resource's is not answered by trying
+// again: somebody else changed it, which is errChanged.
+func (n *conn) patch(ctx context.Context, uri string, body any, etag string) (reply, error) {
+	for try := 1; ; try++ {
+		r, err := n.change(ctx, http.MethodPatch, uri, body, n.ifMatch(etag))
+		switch status := statusOf(err); {
+		case err == nil:
+			return r, nil
+		case status == http.StatusPreconditionRequired && try <= 2:
+			n.bmc.noIfMatch.Store(false)
+			fresh, err := n.get(ctx, uri)
+			if err != nil {
+				return reply{}, err
+			}
+			if etag = fresh.etag; etag == "" || try == 2 {
+				etag = "*"
+			}
+		case status == http.StatusPreconditionFailed && try <= 2:
+			fresh, getErr := n.get(ctx, uri)
+			switch {
+			case getErr != nil:
+				return reply{}, getErr
+			case fresh.etag != "" && fresh.etag != etag && etag != "":
+				return reply{}, fmt.Errorf("%w: %w", errChanged, err)
+			}
+			n.bmc.noIfMatch.Store(true) // it is the same, and refused all the same
+		case ctx.Err() == nil && doubtful(err) && try <= 2:
+			// Setting the same values again does no harm. They may be there already, under a new ETag.
+			if fresh, err := n.get(ctx, uri); err == nil {
+				etag = fresh.etag
+			}
+		default:
+			return reply{}, err
 		}
 	}
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > 300 {
-		text = text[:300] + "…"
-	}
-	return strconv.Itoa(e.HTTPReturnedStatusCode) + " " + text
 }
 
-// scrub removes the credentials from a text that may quote a request.
-func (n *conn) scrub(text string) string {
-	quoted, _ := json.Marshal(n.wire.password)
-	quoted = quoted[1 : len(quoted)-1]
-	basic := base64.StdEncoding.EncodeToString([]byte(n.wire.user + ":" + n.wire.password))
-	for _, secret := range []string{n.wire.password, string(quoted), basic, n.wire.token} {
-		if secret != "" && secret != "Og==" { // base64 of ":"
-			text = strings.ReplaceAll(text, secret, "[redacted]")
+// members reads a collection and what is in it, in one request where the service expands.
+// Members that cannot be read are listed as such; complete is false then.
+func (n *conn) members(ctx context.Context, v *view, uri string) (out []doc, complete bool) {
+	complete = true
+	for pages := 0; uri != "" && pages < 100; pages++ {
+		list, err := n.getExpanded(ctx, uri)
+		if err != nil {
+			v.unreadable(uri, err)
+			return out, false
 		}
+		docs, all := n.follow(ctx, v, list.Get("Members").Array())
+		out, complete = append(out, docs...), complete && all
+		uri = list.Get(`Members\@odata\.nextLink`).String()
 	}
-	return text
+	return out, complete
 }
 
-func statusOf(err error) int {
-	var e *schemas.Error
-	if errors.As(err, &e) {
-		return e.HTTPReturnedStatusCode
+// follow reads the resources behind links, except those that came expanded.
+func (n *conn) follow(ctx context.Context, v *view, list []gjson.Result) (out []doc, complete bool) {
+	complete = true
+	for _, m := range list {
+		if expanded(m) {
+			out = append(out, inline(m))
+			continue
+		}
+		d, err := n.get(ctx, id(m))
+		if err != nil {
+			v.unreadable(id(m), err)
+			complete = false
+			continue
+		}
+		out = append(out, d)
 	}
-	var r *requestError
-	if errors.As(err, &r) {
-		return r.status
-	}
-	return 0
+	return out, complete
 }
 
-// passing reports whether a failed read may succeed later.
-func passing(err error) bool {
-	var e *requestError
-	return errors.As(err, &e) && e.cause == nil && (e.status == 0 || e.status >= 500 || e.status == http.StatusTooManyRequests ||
-		e.status == http.StatusNotFound || e.status == http.StatusConflict)
+// expanded reports whether a link came with the resource it leads to.
+func expanded(m gjson.Result) bool {
+	count := 0
+	m.ForEach(func(_, _ gjson.Result) bool { count++; return count < 3 })
+	return count > 2 || count == 2 && !m.Get(`\@odata\.type`).Exists()
 }
 
-// doubtful reports whether a failed change may have taken effect all the same.
-func doubtful(err error) bool {
-	var e *requestError
-	return errors.As(err, &e) && !e.unsent && (e.status == 0 || e.status >= 500 && e.status != http.StatusNotImplemented)
+// inline is a resource that came expanded in another.
+func inline(m gjson.Result) doc { return doc{Result: m, etag: m.Get(`\@odata\.etag`).String()} }
+
+// getExpanded asks for the members along with the collection. A service that claims to
+// expand and then fails is not asked again.
+func (n *conn) getExpanded(ctx context.Context, uri string) (doc, error) {
+	if n.expand && !strings.Contains(uri, "?") {
+		d, err := n.get(ctx, uri+"?$expand=.($levels=1)")
+		if err == nil || statusOf(err) == 0 || statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusUnauthorized {
+			return d, err
+		}
+		n.expand = false
+	}
+	return n.get(ctx, uri)
+}
+
+// resource reads what a link leads to, unless it came expanded.
+func (n *conn) resource(ctx context.Context, link gjson.Result) (doc, error) {
+	if expanded(link) {
+		return inline(link), nil
+	}
+	return n.get(ctx, id(link))
 }

@@ -1,62 +1,51 @@
 package redfish
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// spelling is one vendor's attribute for an intent.
-type spelling struct {
-	attribute string
-	values    map[string]any
+// onOff are spellings of an intent that is on or off.
+func onOff(on, off string, names ...string) []Spelling {
+	var out []Spelling
+	for _, name := range names {
+		out = append(out, Spelling{name, map[string]any{"on": on, "off": off}})
+	}
+	return out
 }
 
-// spellings lists the attributes that carry an intent, the most specific first. Sources:
-// Crowbar's bios sets for Dell (redfish.md, D), the captured trees of HPE and the DMTF
-// (redfish.md, B4). A machine's own registry decides which of them it has.
-func spellings(intent hardware.Intent) []spelling {
-	onOff := func(names ...string) []spelling {
-		var out []spelling
-		for _, name := range names {
-			out = append(out, spelling{name, map[string]any{"on": "Enabled", "off": "Disabled"}})
-		}
-		return out
+// spellings are those of the machine's vendor, then all that are known: boards come with the
+// firmware of others, and a name together with its values says enough.
+func (n *conn) spellings(intent hardware.Intent) (out []Spelling) {
+	if s, ok := n.vendor.(Speller); ok {
+		out = s.Spellings(intent)
 	}
-	switch intent {
-	case hardware.Virtualization:
-		return onOff("ProcVirtualization")
-	case hardware.IOMMU:
-		// Dell's Intel servers have ProcVirtualization for VT-x and VT-d both.
-		return onOff("IommuSupport", "IntelProcVtd", "ProcAmdIoVt", "ProcVirtualization")
-	case hardware.SRIOV:
-		return onOff("SriovGlobalEnable", "Sriov")
-	case hardware.SMT:
-		return onOff("LogicalProc", "ProcHyperthreading", "ProcSMT")
+	for _, v := range Vendors() {
+		if s, ok := v.(Speller); ok && v.Name() != n.vendor.Name() {
+			out = append(out, s.Spellings(intent)...)
+		}
+	}
+	switch intent { // those of the DMTF's mockup, public-rackmount1
 	case hardware.BootMode:
-		return []spelling{
-			{"BootMode", map[string]any{"uefi": "Uefi", "bios": "Bios"}},
-			{"BootMode", map[string]any{"uefi": "Uefi", "bios": "LegacyBios"}},
-			{"BootMode", map[string]any{"uefi": "Uefi"}},
-		}
+		out = append(out, Spelling{"BootMode", map[string]any{"uefi": "Uefi"}})
 	case hardware.PowerProfile:
-		return []spelling{
-			{"SysProfile", map[string]any{"performance": "PerfOptimized", "balanced": "PerfPerWattOptimizedDapc"}},
-			{"PowerRegulator", map[string]any{"performance": "StaticHighPerf", "balanced": "DynamicPowerSavings"}},
-			{"PowerProfile", map[string]any{"performance": "MaxPerf", "balanced": "BalancedPowerPerf"}},
-		}
+		out = append(out, Spelling{"PowerProfile", map[string]any{"performance": "MaxPerf", "balanced": "BalancedPowerPerf"}})
 	}
-	return nil
+	return out
 }
 
-// bind finds the attributes of this machine for the intents: those it has, and whose values
+// bind finds the attributes of this machine for the intents: those it has, with the values that
 // its registry allows.
-func bind(b hardware.BIOS) map[hardware.Intent]hardware.Binding {
+func (n *conn) bind(b hardware.BIOS) map[hardware.Intent]hardware.Binding {
 	out := map[hardware.Intent]hardware.Binding{}
+	names := slices.Sorted(maps.Keys(b.Attributes))
 	for _, intent := range hardware.Intents() {
-		for _, s := range spellings(intent) {
-			if offers(b, s) {
-				out[intent] = hardware.Binding{Attribute: s.attribute, Values: s.values}
+		for _, s := range n.spellings(intent) {
+			if bound, ok := offered(b, names, s); ok {
+				out[intent] = bound
 				break
 			}
 		}
@@ -64,28 +53,33 @@ func bind(b hardware.BIOS) map[hardware.Intent]hardware.Binding {
 	return out
 }
 
-func offers(b hardware.BIOS, s spelling) bool {
-	current, has := b.Attributes[s.attribute]
+func offered(b hardware.BIOS, names []string, s Spelling) (hardware.Binding, bool) {
+	name := s.Attribute
+	if prefix, ok := strings.CutSuffix(name, "*"); ok {
+		i, _ := slices.BinarySearch(names, prefix)
+		if i == len(names) || !strings.HasPrefix(names[i], prefix) {
+			return hardware.Binding{}, false
+		}
+		name = names[i]
+	}
+	current, has := b.Attributes[name]
 	if !has {
-		return false
+		return hardware.Binding{}, false
 	}
 	var allowed []string
 	if b.Registry != nil {
-		allowed = b.Registry.Attributes[s.attribute].Values
+		allowed = b.Registry.Attributes[name].Values
 	}
 	if len(allowed) == 0 {
 		// Without a registry the value in effect must at least be one we know.
-		for _, v := range s.values {
-			if v == current {
-				return true
-			}
-		}
-		return false
+		known := slices.Contains(slices.Collect(maps.Values(s.Values)), current)
+		return hardware.Binding{Attribute: name, Values: s.Values}, known
 	}
-	for _, v := range s.values {
-		if text, ok := v.(string); !ok || !slices.Contains(allowed, text) {
-			return false
+	bound := hardware.Binding{Attribute: name, Values: map[string]any{}}
+	for value, native := range s.Values {
+		if text, ok := native.(string); ok && slices.Contains(allowed, text) {
+			bound.Values[value] = native
 		}
 	}
-	return true
+	return bound, len(bound.Values) == len(s.Values) || len(bound.Values) > 1
 }

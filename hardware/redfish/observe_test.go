@@ -41,7 +41,7 @@ func TestObserveSimulator(t *testing.T) {
 	require.Equal(t, "n1-D1", seen.Storage[0].Drives[1].Serial)
 	require.True(t, seen.Storage[0].Configurable)
 	require.Equal(t, map[string]string{"bios": "2.19.1", "bmc": "7.10.30.00"}, seen.Firmware)
-	require.Len(t, seen.BIOS.Intents, len(hardware.Intents()), "every intent is bound")
+	require.Len(t, seen.BIOS.Intents, len(hardware.Intents())-1, "every intent is bound, but nx, which this BIOS has not")
 	require.True(t, seen.BIOS.Registry.Attributes["SysMemSize"].ReadOnly)
 	require.Equal(t, len(r.bmc.RequestLog()), seen.Requests)
 	require.LessOrEqual(t, seen.Requests, 20)
@@ -120,8 +120,8 @@ func TestObserveHPE(t *testing.T) {
 	require.Len(t, seen.Storage, 2)
 	raid := seen.Storage[1]
 	require.Equal(t, "DE00B000", raid.ID)
-	require.Len(t, raid.Drives, 4)
-	require.Equal(t, []hardware.Volume{{ID: "239", Name: "MR Volume 239", RAIDLevel: hardware.RAID1, SizeBytes: 1599774654464,
+	require.Len(t, raid.Drives, 3, "a bay is empty")
+	require.Equal(t, []hardware.Volume{{ID: "239", Name: "MR Volume 239", RAIDLevel: hardware.RAID1, SizeBytes: 1599774654464, Health: "OK",
 		Drives: []string{driveOf(raid, "3").Serial, driveOf(raid, "4").Serial}}}, raid.Volumes)
 	require.Equal(t, "8E10A08401C3", driveOf(raid, "3").Serial)
 	require.Equal(t, "NVMe", driveOf(raid, "3").Protocol)
@@ -140,11 +140,14 @@ func TestObserveDMTF(t *testing.T) {
 	seen := observeTree(t, "dmtf-public-rackmount1")
 	require.Equal(t, "437XR1138R2", seen.System.Serial)
 	require.Equal(t, hardware.StateOn, seen.System.Power)
-	require.Equal(t, hardware.Boot{Target: hardware.BootPXE, Enabled: "Once", Mode: "UEFI"}, seen.Boot)
+	require.Equal(t, hardware.Boot{Target: hardware.BootPXE, Enabled: "Once", Mode: "UEFI", Targets: []hardware.BootTarget{
+		hardware.BootNone, hardware.BootPXE, hardware.BootCD, hardware.BootUSB, hardware.BootDisk}}, seen.Boot)
+	require.Equal(t, &hardware.SecureBoot{Mode: "UserMode"}, seen.SecureBoot)
 	require.Equal(t, int64(96<<30), seen.MemoryBytes)
 	require.Equal(t, "Enabled", seen.BIOS.Attributes["ProcTurboMode"])
 	require.Equal(t, "Disabled", seen.BIOS.Pending["ProcTurboMode"], "pending, and not yet in force")
-	require.Empty(t, seen.Storage)
+	require.Equal(t, []hardware.Controller{{ID: "1", Model: "Simple Storage Controller", Health: "OK", Drives: []hardware.Drive{
+		{ID: "SATA Bay 1", Model: "3000GT8", SizeBytes: 8e12, Health: "OK"}, {ID: "SATA Bay 2", Model: "3000GT7", SizeBytes: 4e12, Health: "Warning"}}}}, seen.Storage)
 
 	// What is wanted pends already: that is not converged, a reset is owed.
 	plan, err := hardware.NewPlan(hardware.Profile{BIOS: &hardware.BIOSProfile{Attributes: map[string]any{"ProcTurboMode": "Disabled"}}}, seen)

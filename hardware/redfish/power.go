@@ -24,69 +24,71 @@ func (c *Configurator) Power(ctx context.Context, t hardware.Target, action hard
 	if !action.Valid() {
 		return fmt.Errorf("redfish: %s: %w: power action %q", t.Node, hardware.ErrInvalid, action)
 	}
-	unlock, err := c.lock(ctx, t.URL)
-	if err != nil {
-		return fmt.Errorf("redfish: %s: wait for another change: %w", t.Node, err)
-	}
-	defer unlock()
-	n, err := c.connect(ctx, t)
-	if err != nil {
-		return err
-	}
-	defer n.close(ctx)
-	m := &machine{conn: n, view: &view{snap: &hardware.Snapshot{Firmware: map[string]string{}}}}
-	if err := n.findSystem(ctx, m.view); err != nil {
-		return err
-	}
-	m.view.setSystem(m.view.system)
-	return m.power(ctx, action)
+	_, err := c.with(ctx, t, true, func(n *conn) error {
+		v, err := n.observe(ctx, parts{})
+		if err != nil {
+			return err
+		}
+		return (&machine{conn: n, view: v}).power(ctx, action)
+	})
+	return err
 }
 
 func (m *machine) power(ctx context.Context, action hardware.PowerAction) error {
 	off := m.view.snap.System.Power == hardware.StateOff
 	switch {
 	case action == hardware.PowerReset || action == hardware.PowerOn && off:
-		transition, lost, err := m.restart(ctx)
-		if err != nil {
-			return err
-		}
-		return m.await(ctx, string(action), lost, transition)
+		return m.restart(ctx)
 	case action == hardware.PowerOn || off:
 		return nil
 	}
-	isOff := func() (bool, error) {
-		err := m.refreshSystem(ctx)
-		return m.view.snap.System.Power == hardware.StateOff, err
-	}
-	if action == hardware.PowerShutdown && m.allows("GracefulShutdown") {
-		// A guest without an operating system answers 204 and stays on (redfish.md, B2); one
-		// in POST may refuse. Both end below.
-		err := m.press(ctx, "GracefulShutdown")
-		if ctx.Err() != nil {
+	if action == hardware.PowerShutdown {
+		down, err := m.shutDown(ctx)
+		if err != nil || down {
 			return err
 		}
-		if err == nil || doubtful(err) {
-			err = m.c.poll(ctx, m.c.config.ShutdownTimeout, errStillOn, isOff)
-			if !errors.Is(err, errStillOn) {
-				return err
-			}
-		}
-		m.c.log.Info("redfish: the operating system did not shut down, cutting power", "node", m.target.Node)
 	}
 	err := m.press(ctx, "ForceOff")
 	if err != nil && !doubtful(err) {
 		return err
 	}
-	return m.await(ctx, string(action), err, isOff)
+	return m.await(ctx, "power off", err, m.isOff(ctx))
+}
+
+func (m *machine) isOff(ctx context.Context) func() (bool, error) {
+	return func() (bool, error) {
+		err := m.refreshSystem(ctx)
+		return m.view.snap.System.Power == hardware.StateOff, err
+	}
 }
 
 var errStillOn = errors.New("redfish: still on")
 
+// shutDown asks the operating system to, and reports whether it did. A guest without one answers
+// 204 and stays on (redfish.md B2); one in POST may refuse.
+func (m *machine) shutDown(ctx context.Context) (down bool, err error) {
+	if !m.allows("GracefulShutdown") {
+		return false, nil
+	}
+	err = m.press(ctx, "GracefulShutdown")
+	if ctx.Err() != nil {
+		return false, err
+	}
+	if err == nil || doubtful(err) {
+		err = m.c.poll(ctx, m.c.config.ShutdownTimeout, errStillOn, m.isOff(ctx))
+		if !errors.Is(err, errStillOn) {
+			return err == nil, err
+		}
+	}
+	m.c.log.Info("redfish: the operating system did not shut down, cutting power", "node", m.target.Node)
+	return false, nil
+}
+
 // await polls for a power transition. lost is the error of a request whose answer was lost.
 func (m *machine) await(ctx context.Context, doing string, lost error, look func() (bool, error)) error {
-	limit, timeout := m.c.config.BootTimeout, fmt.Errorf("redfish: %s: power %s: %w", m.target.Node, doing, hardware.ErrNotConverged)
+	limit, timeout := m.c.config.BootTimeout, fmt.Errorf("redfish: %s: %s: %w", m.target.Node, doing, hardware.ErrNotConverged)
 	if lost != nil {
-		limit, timeout = m.c.config.SettleTimeout, unknown(m.target.Node, "power "+doing, lost)
+		limit, timeout = m.c.config.SettleTimeout, unknown(m.target.Node, doing, lost)
 	}
 	return m.c.poll(ctx, limit, timeout, look)
 }
@@ -94,26 +96,35 @@ func (m *machine) await(ctx context.Context, doing string, lost error, look func
 func (m *machine) refreshSystem(ctx context.Context) error {
 	d, err := m.get(ctx, m.view.systemURI)
 	if err == nil {
-		m.view.setSystem(d)
+		m.setSystem(m.view, d)
 	}
 	return err
 }
 
-// restart resets the machine, or turns it on if it is off. transition reads the system and
-// reports whether it has happened; lost is the error of a request without an answer.
-func (m *machine) restart(ctx context.Context) (transition func() (bool, error), lost, err error) {
+// reset brings the machine through a reset as gently as it can be: the operating system is asked
+// first, where that can be seen to have worked, and not asked again.
+func (m *machine) reset(ctx context.Context) error {
+	if m.view.snap.System.Power != hardware.StateOff && !m.c.config.ResetAtOnce && !m.inPOST(m.view) {
+		if _, err := m.shutDown(ctx); err != nil {
+			return err
+		}
+	}
+	return m.restart(ctx)
+}
+
+// restart resets the machine at once, or turns it on if it is off, and returns when that was
+// seen to happen. Its POST goes on then.
+func (m *machine) restart(ctx context.Context) error {
 	before := m.view.snap.System
 	kind := "On"
 	if before.Power != hardware.StateOff {
 		kind = m.restartType()
 	}
-	if err := m.press(ctx, kind); err != nil {
-		if !doubtful(err) {
-			return nil, nil, err
-		}
-		lost = err
+	err := m.press(ctx, kind)
+	if err != nil && !doubtful(err) {
+		return err
 	}
-	return m.transition(ctx, before), lost, nil
+	return m.await(ctx, "reset", err, m.transition(ctx, before))
 }
 
 // transition tells a reset that happened from one that has yet to: "power is on" right
@@ -121,7 +132,7 @@ func (m *machine) restart(ctx context.Context) (transition func() (bool, error),
 // changed, or POST began. A BMC that gives no such marks is taken at its word after three
 // looks.
 func (m *machine) transition(ctx context.Context, before hardware.System) func() (bool, error) {
-	seen, looks := false, 0
+	wasInPOST, looks := m.inPOST(m.view), 0
 	return func() (bool, error) {
 		if err := m.refreshSystem(ctx); err != nil {
 			return false, err
@@ -129,16 +140,23 @@ func (m *machine) transition(ctx context.Context, before hardware.System) func()
 		now := m.view.snap.System
 		looks++
 		switch {
-		case seen:
 		case before.Power == hardware.StateOff:
-			seen = now.Power != hardware.StateOff
-		case now.Power == hardware.StateOff, now.LastResetTime != before.LastResetTime, inPOST(now) && !inPOST(before):
-			seen = true
-		case now.LastResetTime == "" && now.BootProgress == "":
-			seen = looks >= 3
+			return now.Power != hardware.StateOff, nil
+		case now.Power == hardware.StateOff, now.LastResetTime != before.LastResetTime, m.inPOST(m.view) && !wasInPOST:
+			return true, nil
 		}
-		return seen, nil
+		return !m.marked() && looks >= 3, nil
 	}
+}
+
+// marked reports whether the BMC has marks of a reset: when it was, or how far POST is.
+func (m *machine) marked() bool {
+	if r, ok := m.vendor.(POSTReader); ok {
+		if _, known := r.InPOST(m.view.system.Result); known {
+			return true
+		}
+	}
+	return m.view.snap.System.LastResetTime != "" || m.view.snap.System.BootProgress != ""
 }
 
 const resetAction = `Actions.#ComputerSystem\.Reset`

@@ -3,20 +3,28 @@ package redfish
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
 func (n *conn) readStorage(ctx context.Context, v *view) {
-	uri := linkTo(v.system.Result, "Storage")
-	if uri == "" {
+	v.snap.Storage, v.controllers = nil, map[string]*links{}
+	link := v.system.Get("Storage")
+	if !link.Exists() {
+		n.readSimpleStorage(ctx, v)
 		return
 	}
-	list, err := n.get(ctx, uri)
+	list, err := n.resource(ctx, link)
 	if err != nil {
-		v.unreadable(uri, err)
+		v.unreadable(id(link), err)
+		if errors.Is(err, hardware.ErrUnsupported) {
+			n.readSimpleStorage(ctx, v)
+		}
 		return
 	}
 	for _, m := range list.Get("Members").Array() {
@@ -31,23 +39,43 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 	}
 }
 
-func (n *conn) readController(ctx context.Context, v *view, d doc) {
-	c := hardware.Controller{ID: text(d, "Id"), Model: text(d, "StorageControllers.0.Model")}
-	if c.Model == "" {
-		c.Model = text(d, "Name")
+// readSimpleStorage lists the disks of older BMCs. They have names and sizes, nothing that would
+// identify them, and cannot be configured.
+func (n *conn) readSimpleStorage(ctx context.Context, v *view) {
+	uri := linkTo(v.system.Result, "SimpleStorage")
+	if uri == "" {
+		return
 	}
-	for _, level := range d.Get("StorageControllers.0.SupportedRAIDTypes").Array() {
-		if l := hardware.RAIDLevel(level.String()); l.Valid() {
-			c.RAIDLevels = append(c.RAIDLevels, l)
+	members, _ := n.members(ctx, v, uri)
+	for _, m := range members {
+		c := hardware.Controller{ID: text(m, "Id"), Model: text(m, "Name"), Health: text(m, "Status.Health")}
+		for _, d := range m.Get("Devices").Array() {
+			if d.Get("Status.State").String() == "Absent" {
+				continue
+			}
+			c.Drives = append(c.Drives, hardware.Drive{ID: d.Get("Name").String(), Model: d.Get("Model").String(),
+				SizeBytes: d.Get("CapacityBytes").Int(), Health: d.Get("Status.Health").String()})
 		}
+		v.snap.Storage = append(v.snap.Storage, c)
+	}
+}
+
+func (n *conn) readController(ctx context.Context, v *view, d doc) {
+	c := hardware.Controller{ID: text(d, "Id"), Model: text(d, "Name"), Health: text(d, "Status.Health")}
+	if c.Health == "" {
+		c.Health = text(d, "Status.HealthRollup")
 	}
 	l := &links{volumesURI: linkTo(d.Result, "Volumes"), drives: map[string]string{}, identities: map[string]string{}, volumes: map[string]string{}}
 	v.controllers[c.ID] = l
 	c.Configurable = l.volumesURI != ""
+	n.readMember(ctx, v, d, &c)
 
 	drives, complete := n.follow(ctx, v, d.Get("Drives").Array())
 	c.Partial = !complete
 	for _, r := range drives {
+		if text(r, "Status.State") == "Absent" {
+			continue // an empty bay
+		}
 		drive := readDrive(r)
 		l.drives[drive.Identity()] = id(r.Result)
 		l.identities[canonical(id(r.Result))] = drive.Identity()
@@ -60,15 +88,47 @@ func (n *conn) readController(ctx context.Context, v *view, d doc) {
 	}
 	if c.Configurable {
 		var all bool
-		c.Volumes, all = n.readVolumes(ctx, v, l)
+		c.Volumes, all = n.readVolumes(ctx, v, l, d.Get("Volumes"))
 		c.Partial = c.Partial || !all
+		if n.quirks.VolumesAfterPOST && (n.inPOST(v) || v.snap.System.Power == hardware.StateOff) {
+			v.unreadable(l.volumesURI, errors.New("this BMC shows volumes only when the machine is on and its POST has finished"))
+			c.Partial = true
+		}
+	}
+	if r, ok := n.vendor.(ControllerReader); ok {
+		r.ReadController(d.Result, &c)
 	}
 	v.snap.Storage = append(v.snap.Storage, c)
+}
+
+// readMember reads what is said of the controller itself: inline up to Storage v1.12, in a
+// collection since. The latter is asked only where volumes can be made.
+func (n *conn) readMember(ctx context.Context, v *view, d doc, c *hardware.Controller) {
+	m := inline(d.Get("StorageControllers.0"))
+	if link := d.Get("Controllers"); !m.Exists() && link.Exists() && c.Configurable {
+		members, _ := n.members(ctx, v, id(link))
+		if len(members) == 0 {
+			return
+		}
+		m = members[0]
+	}
+	if model := text(m, "Model"); model != "" {
+		c.Model = model
+	}
+	c.Firmware = text(m, "FirmwareVersion")
+	for _, level := range m.Get("SupportedRAIDTypes").Array() {
+		if l := hardware.RAIDLevel(level.String()); l.Valid() && l != hardware.JBOD {
+			c.RAIDLevels = append(c.RAIDLevels, l)
+		}
+	}
 }
 
 func readDrive(d doc) hardware.Drive {
 	drive := hardware.Drive{ID: text(d, "Id"), Serial: text(d, "SerialNumber"), Model: text(d, "Model"), SizeBytes: d.Get("CapacityBytes").Int(),
 		Media: text(d, "MediaType"), Protocol: text(d, "Protocol"), Health: text(d, "Status.Health")}
+	if text(d, "FailurePredicted") == "true" && drive.Health == "OK" {
+		drive.Health = "Warning"
+	}
 	for _, i := range d.Get("Identifiers").Array() {
 		if f := i.Get("DurableNameFormat").String(); f == "NAA" || f == "EUI" || f == "NGUID" {
 			drive.WWN = i.Get("DurableName").String()
@@ -77,25 +137,38 @@ func readDrive(d doc) hardware.Drive {
 	return drive
 }
 
-// readVolumes lists the volumes of a controller and remembers their links.
-func (n *conn) readVolumes(ctx context.Context, v *view, l *links) (out []hardware.Volume, complete bool) {
-	members, complete := n.members(ctx, v, l.volumesURI)
+// readVolumes lists the volumes of a controller and remembers their links. collection may have
+// come expanded with the controller, its members only as links: none of them need no request.
+func (n *conn) readVolumes(ctx context.Context, v *view, l *links, collection gjson.Result) (out []hardware.Volume, complete bool) {
 	clear(l.volumes)
+	if list := collection.Get("Members"); list.Exists() && len(list.Array()) == 0 {
+		return nil, true
+	}
+	members, complete := n.members(ctx, v, l.volumesURI)
 	for _, m := range members {
 		level := raidLevel(m)
 		if level == hardware.JBOD {
 			continue // a disk passed through, shown as a volume
 		}
-		volume := hardware.Volume{ID: text(m, "Id"), Name: text(m, "Name"), RAIDLevel: level, SizeBytes: m.Get("CapacityBytes").Int(),
-			Bootable: text(m, "VolumeUsage") == "SystemData", Drives: []string{}}
-		for _, d := range m.Get("Links.Drives").Array() {
-			identity, known := l.identities[canonical(id(d))]
-			if !known {
-				v.unreadable(id(m.Result), errors.New("it has a member drive "+id(d)+" that the controller does not list"))
-				complete = false
-				continue
+		volume := hardware.Volume{ID: text(m, "Id"), Name: volumeName(m), RAIDLevel: level, SizeBytes: m.Get("CapacityBytes").Int(),
+			Bootable: text(m, "VolumeUsage") == "SystemData", Health: text(m, "Status.Health"), Drives: []string{}}
+		identify := func(path string) (names []string) {
+			for _, d := range m.Get(path).Array() {
+				identity, known := l.identities[canonical(id(d))]
+				if !known {
+					v.unreadable(id(m.Result), errors.New("it has a member drive "+id(d)+" that the controller does not list"))
+					complete = false
+					continue
+				}
+				names = append(names, identity)
 			}
-			volume.Drives = append(volume.Drives, identity)
+			return names
+		}
+		volume.Drives = append(volume.Drives, identify("Links.Drives")...)
+		volume.Spares = identify("Links.DedicatedSpareDrives")
+		if len(volume.Spares) > 0 {
+			// Some services list the spares among the drives too.
+			volume.Drives = slices.DeleteFunc(volume.Drives, func(d string) bool { return slices.Contains(volume.Spares, d) })
 		}
 		if len(volume.Drives) == 0 {
 			v.unreadable(id(m.Result), errors.New("it does not say which drives it lies on"))
@@ -105,6 +178,14 @@ func (n *conn) readVolumes(ctx context.Context, v *view, l *links) (out []hardwa
 		out = append(out, volume)
 	}
 	return out, complete
+}
+
+// volumeName prefers what the operator gave: Volume v1.6 has DisplayName for that.
+func volumeName(m doc) string {
+	if name := text(m, "DisplayName"); name != "" {
+		return name
+	}
+	return text(m, "Name")
 }
 
 // raidLevel reads RAIDType, or what BMCs had before it. A volume that says nothing keeps an
@@ -131,14 +212,12 @@ func raidLevel(d doc) hardware.RAIDLevel {
 }
 
 // canonical makes links comparable: trailing slashes come and go.
-func canonical(uri string) string { return strings.TrimSuffix(uri, "/") }
+func canonical(uri string) string { return strings.TrimSuffix(local(uri), "/") }
 
 func last(uri string) string {
 	uri = canonical(uri)
 	return uri[strings.LastIndex(uri, "/")+1:]
 }
-
-func errorsIsUnsupported(err error) bool { return errors.Is(err, hardware.ErrUnsupported) }
 
 // find returns the volume of a level on exactly the given drives.
 func find(volumes []hardware.Volume, want hardware.Volume) (hardware.Volume, bool) {
@@ -158,17 +237,37 @@ func sameSet(a, b []string) bool {
 }
 
 // volumeBody is what creates a volume (Volume v1.4 and later).
-func volumeBody(v hardware.Volume, l *links) map[string]any {
-	var drives []any
-	for _, identity := range v.Drives {
-		drives = append(drives, map[string]any{"@odata.id": l.drives[identity]})
+func (n *conn) volumeBody(v hardware.Volume, l *links, c hardware.Controller) map[string]any {
+	drives := func(identities []string) (out []any) {
+		for _, identity := range identities {
+			out = append(out, map[string]any{"@odata.id": l.drives[identity]})
+		}
+		return out
 	}
-	body := map[string]any{"Name": v.Name, "RAIDType": string(v.RAIDLevel), "Links": map[string]any{"Drives": drives}}
-	if v.SizeBytes > 0 {
-		body["CapacityBytes"] = v.SizeBytes // some controllers (Dell BOSS) refuse any, so none means all
+	to := map[string]any{"Drives": drives(v.Drives)}
+	if len(v.Spares) > 0 {
+		to["DedicatedSpareDrives"] = drives(v.Spares)
 	}
-	if v.Bootable {
+	body := map[string]any{"Name": v.Name, "RAIDType": string(v.RAIDLevel), "Links": to}
+	if v.SizeBytes > 0 && !c.WholeDisksOnly {
+		body["CapacityBytes"] = v.SizeBytes // none means all
+	}
+	if v.Bootable && !n.quirks.NoVolumeUsage {
 		body["VolumeUsage"] = "SystemData"
 	}
+	if c.OnReset {
+		body["@Redfish.OperationApplyTime"] = "OnReset"
+	}
 	return body
+}
+
+// volumes reads a controller's volumes without leaving marks in the view.
+func (a *applier) volumes(ctx context.Context, l *links) ([]hardware.Volume, error) {
+	scratch := &view{snap: &hardware.Snapshot{}}
+	volumes, complete := a.readVolumes(ctx, scratch, l, gjson.Result{})
+	if !complete {
+		reason := scratch.snap.Unreadable[0]
+		return nil, &requestError{kind: hardware.ErrUnreachable, cause: ctx.Err(), text: fmt.Sprintf("redfish: %s: %s", a.target.Node, reason.Reason)}
+	}
+	return volumes, nil
 }

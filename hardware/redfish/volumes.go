@@ -1,0 +1,159 @@
+package redfish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/crowbarkit/crowbarkit/hardware"
+)
+
+// changeVolumes carries out deletions or creations, one at a time, each followed to its end.
+// Those that wait for a reset share one.
+func (a *applier) changeVolumes(ctx context.Context, ops []hardware.Operation) error {
+	var waits []hardware.Operation
+	for _, op := range ops {
+		later, err := a.changeVolume(ctx, op)
+		if err != nil {
+			return err
+		}
+		if later {
+			waits = append(waits, op)
+		}
+	}
+	if len(waits) == 0 {
+		return nil
+	}
+	if err := a.refreshSystem(ctx); err != nil {
+		return err
+	}
+	a.progress("", hardware.PhaseWaiting, "resetting the machine for its volumes")
+	a.res.Reboots++
+	if err := a.reset(ctx); err != nil {
+		return err
+	}
+	timeout := fmt.Errorf("redfish: %s: %w: a change of volumes has not ended after the reset", a.target.Node, hardware.ErrNotConverged)
+	err := a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) {
+		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) {
+			return false, err
+		}
+		return a.tasksEnded(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	for _, op := range waits {
+		if err := a.awaitVolume(ctx, op, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeVolume sends one deletion or creation, and waits for it unless it waits for a reset
+// itself, which is reported.
+func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (later bool, err error) {
+	l := a.view.controllers[op.Controller]
+	i := slices.IndexFunc(a.view.snap.Storage, func(c hardware.Controller) bool { return c.ID == op.Controller })
+	if l == nil || op.Volume == nil || i < 0 {
+		return false, a.cannot(op)
+	}
+	c := a.view.snap.Storage[i]
+	if err := a.authorize(ctx, op); err != nil {
+		return false, err
+	}
+	a.progress(op.ID, hardware.PhaseStarted, "%s %s", op.Action, op.Target)
+	before := a.view.snap.Jobs
+	var r reply
+	if op.Action == hardware.ActionDeleteVolume {
+		r, err = a.change(ctx, http.MethodDelete, l.volumes[op.Volume.ID], nil, nil)
+		if statusOf(err) == http.StatusNotFound {
+			err = nil // read back below
+		}
+	} else {
+		r, err = a.postVolume(ctx, *op.Volume, l, c)
+	}
+	if err != nil && !doubtful(err) {
+		return false, err
+	}
+	lost := err
+	a.progress(op.ID, hardware.PhaseWaiting, "waiting for the controller")
+	switch {
+	case lost != nil && c.OnReset:
+		// Nothing will show before the reset but the job, if it is there.
+		a.readJobs(ctx, a.view)
+		for _, j := range a.view.snap.Jobs {
+			if waiting(j.State) && !slices.ContainsFunc(before, func(b hardware.Job) bool { return b.ID == j.ID }) {
+				return true, nil
+			}
+		}
+		return false, unknown(a.target.Node, op.ID, lost)
+	case lost == nil && r.status == http.StatusAccepted && r.location != "":
+		if c.OnReset {
+			a.tasks = append(a.tasks, r.location)
+			return true, nil
+		}
+		switch err := a.awaitTask(ctx, r.location, a.c.config.VolumeTimeout, op.ID); {
+		case errors.Is(err, errWaits):
+			a.tasks = append(a.tasks, r.location)
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+	case lost == nil && c.OnReset:
+		return true, nil
+	}
+	return false, a.awaitVolume(ctx, op, lost)
+}
+
+// awaitVolume waits until the controller's volumes show the effect. If the answer was lost that
+// is given SettleTimeout, and as long as a job is at work.
+func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost error) error {
+	l := a.view.controllers[op.Controller]
+	start := a.c.clock.Now()
+	timeout := fmt.Errorf("redfish: %s: %s: %w: the controller's volumes do not show it", a.target.Node, op.ID, hardware.ErrNotConverged)
+	err := a.c.poll(ctx, a.c.config.VolumeTimeout, timeout, func() (bool, error) {
+		volumes, err := a.volumes(ctx, l)
+		if err != nil {
+			return false, err
+		}
+		var shows bool
+		if op.Action == hardware.ActionDeleteVolume {
+			shows = !slices.ContainsFunc(volumes, func(v hardware.Volume) bool { return v.ID == op.Volume.ID })
+		} else {
+			_, shows = find(volumes, *op.Volume)
+		}
+		if shows || lost == nil || a.c.clock.Now().Sub(start) < a.c.config.SettleTimeout {
+			return shows, nil
+		}
+		if a.readJobs(ctx, a.view); running(a.view.snap.Jobs) {
+			return false, nil
+		}
+		return false, unknown(a.target.Node, op.ID, lost)
+	})
+	if err != nil {
+		if lost != nil && !errors.Is(err, hardware.ErrUnknownOutcome) {
+			// Could not even look: the doubt remains.
+			return fmt.Errorf("%w (%w)", unknown(a.target.Node, op.ID, lost), err)
+		}
+		return err
+	}
+	a.done(op)
+	return nil
+}
+
+// postVolume sends the one request that creates a volume. Only a clear refusal is answered
+// by a second: some services do not know VolumeUsage, and nothing depends on it.
+func (a *applier) postVolume(ctx context.Context, v hardware.Volume, l *links, c hardware.Controller) (reply, error) {
+	body := a.volumeBody(v, l, c)
+	r, err := a.change(ctx, http.MethodPost, l.volumesURI, body, nil)
+	if statusOf(err) == http.StatusBadRequest && body["VolumeUsage"] != nil {
+		delete(body, "VolumeUsage")
+		if second, err := a.change(ctx, http.MethodPost, l.volumesURI, body, nil); err == nil || doubtful(err) {
+			return second, err
+		}
+	}
+	return r, err
+}

@@ -1,0 +1,88 @@
+package redfish
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxBody bounds a reply. The largest real ones are attribute registries of a few megabytes.
+const maxBody = 32 << 20
+
+// wire is the http.RoundTripper under gofish. It holds the credentials, so that they are in
+// no gofish structure or dump, bounds each request, keeps to the BMC's share of requests in
+// flight, and counts.
+type wire struct {
+	base           http.RoundTripper
+	timeout        time.Duration
+	slots          chan struct{} // requests in flight to this BMC, over all connections
+	user, password string
+	token          string
+	basic          bool
+	requests       atomic.Int64
+	retryAfter     string        // of the last reply; gofish drops the headers of errors
+	keep           *bytes.Buffer // gets a copy of the next reply
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case w.slots <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, &unsentError{r.Context().Err()}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), w.timeout)
+	release := sync.OnceFunc(func() { cancel(); <-w.slots })
+	r = r.Clone(ctx)
+	r.Header.Set("User-Agent", strings.TrimSpace("crowbarkit "+r.UserAgent())) // before gofish's own
+	r.Header.Set("OData-Version", "4.0")
+	switch {
+	case w.token != "":
+		r.Header.Set("X-Auth-Token", w.token)
+	case w.basic:
+		r.SetBasicAuth(w.user, w.password)
+	}
+	w.requests.Add(1)
+	resp, err := w.base.RoundTrip(r)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	w.retryAfter = resp.Header.Get("Retry-After")
+	body := io.Reader(io.LimitReader(resp.Body, maxBody))
+	if w.keep != nil {
+		body = io.TeeReader(body, w.keep)
+		w.keep = nil
+	}
+	resp.Body = &boundedBody{Reader: body, closer: resp.Body, release: release}
+	return resp, nil
+}
+
+type boundedBody struct {
+	io.Reader
+	closer  io.Closer
+	release func()
+}
+
+func (b *boundedBody) Close() error {
+	defer b.release()
+	return b.closer.Close()
+}
+
+// unsentError is a request that never left.
+type unsentError struct{ cause error }
+
+func (e *unsentError) Error() string { return e.cause.Error() }
+func (e *unsentError) Unwrap() error { return e.cause }
+
+// sameHost keeps a redirect from taking the token to another machine.
+func sameHost(r *http.Request, via []*http.Request) error {
+	if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 5 {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
