@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 )
@@ -81,7 +80,10 @@ type FilePins struct {
 // NewFilePins uses the file at path, which need not exist.
 func NewFilePins(path string) *FilePins { return &FilePins{path: path} }
 
-var fingerprintForm = regexp.MustCompile(`^(?i:[0-9a-f]{64})$`)
+func isFingerprint(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha256.Size
+}
 
 // Pin implements Pins. A file with a line that is none is not written to.
 func (p *FilePins) Pin(_ context.Context, address, fingerprint string) (string, error) {
@@ -96,7 +98,7 @@ func (p *FilePins) Pin(_ context.Context, address, fingerprint string) (string, 
 		fields := strings.Fields(lines.Text())
 		switch {
 		case len(fields) == 0 || strings.HasPrefix(fields[0], "#"):
-		case len(fields) != 2 || !fingerprintForm.MatchString(fields[1]):
+		case len(fields) != 2 || !isFingerprint(fields[1]):
 			return "", fmt.Errorf("%s:%d: not an address and a SHA-256 fingerprint in hexadecimal", p.path, n)
 		case fields[0] == address:
 			return fields[1], nil
