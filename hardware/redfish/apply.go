@@ -200,8 +200,10 @@ func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation) 
 		}
 	}
 	if reset {
-		if err := a.refreshSystem(ctx); err != nil {
-			return err
+		if a.c.clock.Now().Sub(a.view.systemAt) > a.c.config.PollInterval {
+			if err := a.refreshSystem(ctx); err != nil {
+				return err
+			}
 		}
 		a.progress("", hardware.PhaseWaiting, "resetting the machine")
 		a.res.Reboots++
@@ -268,20 +270,21 @@ func (a *applier) inForce(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	if a.view.has.bios {
+	need := needed(a.plan.Profile)
+	if need.bios {
 		bios, err := a.get(ctx, a.view.biosURI)
 		if err != nil {
 			return false, err
 		}
 		a.setBIOS(ctx, a.view, bios)
 	}
-	if a.view.has.bootOptions {
+	if need.bootOptions {
 		if err := a.refreshSystem(ctx); err != nil {
 			return false, err
 		}
 		a.readPendingBoot(ctx, a.view)
 	}
-	if a.view.has.secureBoot {
+	if need.secureBoot {
 		a.readSecureBoot(ctx, a.view)
 	}
 	left, err := a.left()

@@ -27,7 +27,7 @@ type conn struct {
 	wire    *wire
 	root    gjson.Result
 	session string // URI to delete at the end; empty with Basic
-	expand  bool
+	expand  expand
 	vendor  Vendor
 	quirks  Quirks
 	view    *view // what was last observed, to go on from within Config.KeepSession
@@ -48,7 +48,7 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, s
 		return nil, n.fail(ctx, "read the service root", err)
 	}
 	n.root = gjson.ParseBytes(root.Bytes())
-	n.expand = n.client.Service.ProtocolFeaturesSupported.ExpandQuery.NoLinks
+	n.expand = readExpand(n.root)
 	if t.Credentials == nil {
 		return n, nil
 	}
@@ -288,7 +288,7 @@ func (n *conn) patch(ctx context.Context, uri string, body any, etag string) (re
 func (n *conn) members(ctx context.Context, v *view, uri string) (out []doc, complete bool) {
 	complete = true
 	for pages := 0; uri != "" && pages < 100; pages++ {
-		list, err := n.getExpanded(ctx, uri)
+		list, err := n.getExpanded(ctx, uri, &n.expand.collections, 1)
 		if err != nil {
 			v.unreadable(uri, err)
 			return out, false
@@ -329,15 +329,32 @@ func expanded(m gjson.Result) bool {
 // inline is a resource that came expanded in another.
 func inline(m gjson.Result) doc { return doc{Result: m, etag: m.Get(`\@odata\.etag`).String()} }
 
-// getExpanded asks for the members along with the collection. A service that claims to
-// expand and then fails is not asked again.
-func (n *conn) getExpanded(ctx context.Context, uri string) (doc, error) {
-	if n.expand && !strings.Contains(uri, "?") {
-		d, err := n.get(ctx, uri+"?$expand=.($levels=1)")
+// expand is how a service takes $expand (DSP0266, 7.3.1).
+type expand struct {
+	collections bool // collections bring their members
+	resources   bool // other resources bring what they link to
+	levels      int64
+}
+
+func readExpand(root gjson.Result) expand {
+	query := root.Get("ProtocolFeaturesSupported.ExpandQuery")
+	can := query.Get("NoLinks").Bool()
+	e := expand{collections: can, resources: can, levels: 1}
+	if query.Get("Levels").Bool() {
+		e.levels = max(e.levels, query.Get("MaxLevels").Int())
+	}
+	return e
+}
+
+// getExpanded asks for what a resource links to along with it, levels deep at most. A service
+// that claims to expand and then fails is not asked again; iLO expands collections only.
+func (n *conn) getExpanded(ctx context.Context, uri string, can *bool, levels int64) (doc, error) {
+	if *can && !strings.Contains(uri, "?") {
+		d, err := n.get(ctx, fmt.Sprintf("%s?$expand=.($levels=%d)", uri, min(levels, n.expand.levels)))
 		if err == nil || statusOf(err) == 0 || statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusUnauthorized {
 			return d, err
 		}
-		n.expand = false
+		*can = false
 	}
 	return n.get(ctx, uri)
 }

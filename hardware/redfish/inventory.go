@@ -122,7 +122,7 @@ func (n *conn) readJobs(ctx context.Context, v *view) {
 // readTasks follows a TaskService or JobService to its members. An expanding service gives the
 // collection along with itself, so that where nothing is to be done one request tells.
 func (n *conn) readTasks(ctx context.Context, v *view, link gjson.Result) []doc {
-	service, err := n.getExpanded(ctx, id(link))
+	service, err := n.getExpanded(ctx, id(link), &n.expand.resources, 1)
 	if err != nil {
 		v.unreadable(id(link), err)
 		return nil

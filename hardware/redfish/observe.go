@@ -19,6 +19,7 @@ type view struct {
 	at          time.Time // on Config.Clock
 	systemURI   string
 	system      doc
+	systemAt    time.Time // when that was read
 	manager     doc
 	managerRead bool
 	biosURI     string
@@ -142,7 +143,7 @@ func (n *conn) findSystem(ctx context.Context, v *view) error {
 	}
 	if v.systemURI == "" {
 		collection := linkTo(n.root, "Systems")
-		found, err := n.getExpanded(ctx, collection)
+		found, err := n.getExpanded(ctx, collection, &n.expand.collections, 1)
 		members := found.Get("Members").Array()
 		switch {
 		case err != nil && (!errors.Is(err, hardware.ErrUnsupported) || collection == ""):
@@ -177,7 +178,7 @@ func (n *conn) unsupported(what string) error {
 
 // setSystem takes over what the system resource says.
 func (n *conn) setSystem(v *view, d doc) {
-	v.system = d
+	v.system, v.systemAt = d, n.c.clock.Now()
 	s := v.snap
 	s.System = hardware.System{
 		Manufacturer: text(d, "Manufacturer"), Model: text(d, "Model"), Serial: text(d, "SerialNumber"), UUID: text(d, "UUID"),

@@ -42,14 +42,19 @@ func target(node, url string) hardware.Target {
 	return hardware.Target{Node: node, URL: url, Credentials: func(context.Context) (string, string, error) { return user, password, nil }}
 }
 
-func (r *rig) configurator(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) *redfish.Configurator {
-	t.Helper()
-	transport := redfishsim.Transport(func(host string) http.Handler {
+// transport reaches the BMC in process.
+func (r *rig) transport() http.RoundTripper {
+	return redfishsim.Transport(func(host string) http.Handler {
 		if host != "bmc1" {
 			return nil
 		}
 		return r.bmc
 	})
+}
+
+func (r *rig) configurator(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) *redfish.Configurator {
+	t.Helper()
+	transport := r.transport()
 	if wrap != nil {
 		transport = wrap(transport)
 	}

@@ -19,7 +19,15 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 		n.readSimpleStorage(ctx, v)
 		return
 	}
-	list, err := n.resource(ctx, link)
+	// With two levels the drives come along with their controllers; with one they come only when
+	// the controllers are asked one by one.
+	var list doc
+	var err error
+	if n.expand.levels >= 2 {
+		list, err = n.getExpanded(ctx, id(link), &n.expand.collections, 2)
+	} else {
+		list, err = n.resource(ctx, link)
+	}
 	if err != nil {
 		v.unreadable(id(link), err)
 		if errors.Is(err, hardware.ErrUnsupported) {
@@ -28,12 +36,13 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 		return
 	}
 	for _, m := range list.Get("Members").Array() {
-		// Expanded one by one: this brings the drives along, expanding the list would not.
-		d, err := n.getExpanded(ctx, id(m))
-		if err != nil {
-			v.unreadable(id(m), err)
-			v.snap.Storage = append(v.snap.Storage, hardware.Controller{ID: last(id(m)), Partial: true})
-			continue
+		d := inline(m)
+		if !expanded(m) {
+			if d, err = n.getExpanded(ctx, id(m), &n.expand.resources, 1); err != nil {
+				v.unreadable(id(m), err)
+				v.snap.Storage = append(v.snap.Storage, hardware.Controller{ID: last(id(m)), Partial: true})
+				continue
+			}
 		}
 		n.readController(ctx, v, d)
 	}
