@@ -5,14 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 )
 
 // ParseProfile reads a profile from JSON. Every problem is reported at once, with its path:
 // unknown fields, wrong types, unknown sets, intents and RAID levels, impossible disk
-// counts. The error is a *ValidationError. Intents that are on or off may also be written
-// true, false, "enabled" or "disabled".
+// counts. The error is a *ValidationError. What is on or off may also be written true, false,
+// "enabled" or "disabled", and null is the same as absent. ProfileSchema describes the shape.
 func ParseProfile(data []byte) (Profile, error) {
 	var doc any
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -28,8 +30,13 @@ func ParseProfile(data []byte) (Profile, error) {
 	}
 	r := reader{}
 	p := r.profile(doc)
-	if len(r.problems) == 0 {
-		p.resolve(&r.problems)
+	var meaning problems
+	p.resolve(&meaning)
+	unread := r.problems.paths()
+	for _, m := range meaning {
+		if !unread.cover(m.Path) { // what could not be read is not found missing besides
+			r.problems = append(r.problems, m)
+		}
 	}
 	return p, r.problems.err()
 }
@@ -43,12 +50,7 @@ func (r *reader) profile(doc any) Profile {
 	r.object(doc, "", map[string]func(any, string){
 		"bios": func(v any, at string) { p.BIOS = r.bios(v, at) },
 		"raid": func(v any, at string) { p.RAID = r.raid(v, at) },
-		"boot": func(v any, at string) {
-			p.Boot = &BootProfile{}
-			r.object(v, at, map[string]func(any, string){
-				"target": func(v any, at string) { p.Boot.Target = BootTarget(r.text(v, at)) },
-			})
-		},
+		"boot": func(v any, at string) { p.Boot = r.boot(v, at) },
 		"firmware": func(v any, at string) {
 			r.list(v, at, func(v any, at string) {
 				var f FirmwareProfile
@@ -63,10 +65,21 @@ func (r *reader) profile(doc any) Profile {
 	return p
 }
 
+func (r *reader) boot(doc any, at string) *BootProfile {
+	b := &BootProfile{}
+	r.object(doc, at, map[string]func(any, string){
+		"target":      func(v any, at string) { b.Target = BootTarget(r.word(v, at)) },
+		"mode":        func(v any, at string) { b.Mode = r.word(v, at) },
+		"secure_boot": func(v any, at string) { b.SecureBoot = r.intent(v, at) },
+		"order":       func(v any, at string) { b.Order = r.words(v, at) },
+	})
+	return b
+}
+
 func (r *reader) bios(doc any, at string) *BIOSProfile {
 	b := &BIOSProfile{}
 	r.object(doc, at, map[string]func(any, string){
-		"set": func(v any, at string) { b.Set = r.text(v, at) },
+		"set": func(v any, at string) { b.Set = r.word(v, at) },
 		"intents": func(v any, at string) {
 			b.Intents = map[Intent]string{}
 			r.each(v, at, func(name string, v any, at string) { b.Intents[Intent(name)] = r.intent(v, at) })
@@ -88,7 +101,7 @@ func (r *reader) bios(doc any, at string) *BIOSProfile {
 func (r *reader) raid(doc any, at string) *RAIDProfile {
 	p := &RAIDProfile{}
 	r.object(doc, at, map[string]func(any, string){
-		"set": func(v any, at string) { p.Set = r.text(v, at) },
+		"set": func(v any, at string) { p.Set = r.word(v, at) },
 		"volumes": func(v any, at string) {
 			r.list(v, at, func(v any, at string) { p.Volumes = append(p.Volumes, r.volume(v, at)) })
 		},
@@ -105,11 +118,7 @@ func (r *reader) volume(doc any, at string) VolumeProfile {
 			if x == "remaining" {
 				return
 			}
-			if n := r.integer(x, at, `a positive number or "remaining"`); n > 0 && n <= 1<<16 {
-				v.DiskCount = DiskCount(n)
-			} else if _, isNumber := x.(json.Number); isNumber {
-				r.problems.add(at, fmt.Sprint(x), `a positive number or "remaining"`, "")
-			}
+			v.DiskCount = DiskCount(r.integer(x, at, 1, maxDisks, diskCountRule))
 		},
 		"bootable": func(x any, at string) {
 			b, ok := x.(bool)
@@ -118,10 +127,14 @@ func (r *reader) volume(doc any, at string) VolumeProfile {
 			}
 			v.Bootable = b
 		},
-		"size_bytes": func(x any, at string) { v.SizeBytes = r.integer(x, at, "a number of bytes") },
-		"controller": func(x any, at string) { v.Controller = r.text(x, at) },
-		"media":      func(x any, at string) { v.Media = r.text(x, at) },
-		"protocol":   func(x any, at string) { v.Protocol = r.text(x, at) },
+		"size_bytes":     func(x any, at string) { v.SizeBytes = r.bytes(x, at) },
+		"controller":     func(x any, at string) { v.Controller = r.text(x, at) },
+		"media":          func(x any, at string) { v.Media = r.text(x, at) },
+		"protocol":       func(x any, at string) { v.Protocol = r.text(x, at) },
+		"disks":          func(x any, at string) { v.Disks = r.words(x, at) },
+		"disk_min_bytes": func(x any, at string) { v.DiskMinBytes = r.bytes(x, at) },
+		"disk_max_bytes": func(x any, at string) { v.DiskMaxBytes = r.bytes(x, at) },
+		"spare_count":    func(x any, at string) { v.Spares = int(r.integer(x, at, 0, maxDisks, "a number of disks")) },
 	})
 	return v
 }
@@ -169,15 +182,36 @@ func (r *reader) text(v any, at string) string {
 	return s
 }
 
-func (r *reader) integer(v any, at, expected string) int64 {
-	number, ok := v.(json.Number)
-	if !ok {
-		r.problems.add(at, kind(v), expected, "")
-		return 0
+// word is a text that is not empty: "" would be taken for absent.
+func (r *reader) word(v any, at string) string {
+	if v == "" {
+		r.problems.add(at, "an empty string", "a word, or nothing at all", "")
 	}
+	return r.text(v, at)
+}
+
+func (r *reader) words(v any, at string) []string {
+	var out []string
+	r.list(v, at, func(v any, at string) { out = append(out, r.word(v, at)) })
+	return out
+}
+
+func (r *reader) bytes(v any, at string) int64 {
+	return r.integer(v, at, 0, math.MaxInt64, "a number of bytes")
+}
+
+// integer also takes 1.0 and 1e12, which are the same numbers in JSON.
+func (r *reader) integer(v any, at string, low, high int64, expected string) int64 {
+	number, ok := v.(json.Number)
 	n, err := number.Int64()
 	if err != nil {
-		r.problems.add(at, number.String(), expected, "")
+		f, _ := number.Float64() // ±Inf where it is out of range
+		n = int64(f)
+		ok = ok && math.Abs(f) < 1<<63 && float64(n) == f
+	}
+	if !ok || n < low || n > high {
+		r.problems.add(at, kind(v), expected, "")
+		return 0
 	}
 	return n
 }
@@ -189,7 +223,7 @@ func (r *reader) intent(v any, at string) string {
 	case false, "disabled":
 		return "off"
 	}
-	return r.text(v, at)
+	return r.word(v, at)
 }
 
 // scalar brings a value of a BIOS attribute into one of string, bool, int64 and float64, so
@@ -248,29 +282,22 @@ func (p *Profile) UnmarshalJSON(data []byte) error {
 func (p Profile) Clone() Profile {
 	if p.BIOS != nil {
 		b := *p.BIOS
-		b.Intents, b.Attributes = cloneMap(b.Intents), cloneMap(b.Attributes)
+		b.Intents, b.Attributes = maps.Clone(b.Intents), maps.Clone(b.Attributes)
 		p.BIOS = &b
 	}
 	if p.RAID != nil {
 		r := *p.RAID
 		r.Volumes = slices.Clone(r.Volumes)
+		for i := range r.Volumes {
+			r.Volumes[i].Disks = slices.Clone(r.Volumes[i].Disks)
+		}
 		p.RAID = &r
 	}
 	if p.Boot != nil {
 		b := *p.Boot
+		b.Order = slices.Clone(b.Order)
 		p.Boot = &b
 	}
 	p.Firmware = slices.Clone(p.Firmware)
 	return p
-}
-
-func cloneMap[K comparable, V any](m map[K]V) map[K]V {
-	if m == nil {
-		return nil
-	}
-	out := make(map[K]V, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
 }

@@ -3,7 +3,6 @@ package hardware
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,12 +54,15 @@ type Operation struct {
 	ID        string    `json:"id"`
 	Component Component `json:"component"`
 	Action    Action    `json:"action"`
-	Target    string    `json:"target"` // attribute; controller/volume
-	Before    any       `json:"before"`
-	After     any       `json:"after"`
-	Reason    string    `json:"reason"`
-	Reboot    bool      `json:"reboot"`   // takes effect by a reset of the machine
-	Destroys  []string  `json:"destroys"` // Drive.Identity of each disk whose data is lost
+	// Target is an attribute, controller/volume, one of the targets of ComponentBoot, or a
+	// component of Snapshot.Firmware.
+	Target string `json:"target"`
+	// Before and After are nil, string, bool, int64, float64 or, of a boot order, []string.
+	Before   any      `json:"before"`
+	After    any      `json:"after"`
+	Reason   string   `json:"reason"`
+	Reboot   bool     `json:"reboot"`   // takes effect by a reset of the machine
+	Destroys []string `json:"destroys"` // Drive.Identity of each disk whose data is lost, spares of a new volume among them
 	// Volume is the volume to create or delete, nil for other actions. A volume to create
 	// has no ID yet, and SizeBytes 0 where it takes all the disks give.
 	Volume     *Volume `json:"volume,omitempty"`
@@ -68,12 +70,17 @@ type Operation struct {
 }
 
 // NewPlan compares what is wanted with what was seen. It is pure: the same arguments give
-// the same plan, and nothing is sent anywhere. Operations come RAID first (deletions, then
-// creations), then boot, then BIOS, so that the one reset the BIOS needs comes last.
+// the same plan, and nothing is sent anywhere.
 //
-// What the machine cannot have — an attribute it does not know or that is read-only, a
-// value outside its registry, too few disks, mixed media — is an error, all problems in one
-// *ValidationError. A machine with jobs running in its BMC can be planned for: Apply waits.
+// Operations come in this order: RAID deletions, RAID creations, boot override, mode and order,
+// BIOS attributes, secure boot, firmware. So the one reset that settings need comes after all
+// that may need one of its own, and secure boot after the boot mode that it needs.
+//
+// What the machine cannot have is an error, all problems in one *ValidationError: an attribute it
+// does not know, that is read-only or that its registry makes read-only or gives another value
+// under the settings as they will be; a value outside its registry; too few disks, disks it does
+// not have, mixed media; a boot target or option that it does not offer. A machine with jobs
+// running in its BMC can be planned for: Apply waits.
 func NewPlan(want Profile, seen *Snapshot) (*Plan, error) {
 	if seen == nil {
 		return nil, fmt.Errorf("%w: no snapshot", ErrInvalid)
@@ -84,55 +91,30 @@ func NewPlan(want Profile, seen *Snapshot) (*Plan, error) {
 		return nil, err
 	}
 	plan := &Plan{Node: seen.Node, Profile: profile}
+	add := func(ops []Operation) { plan.Operations = append(plan.Operations, ops...) }
 	if profile.RAID != nil {
-		plan.Operations = append(plan.Operations, planRAID(*profile.RAID, seen, &ps)...)
+		add(planRAID(*profile.RAID, seen, &ps))
 	}
+	var boot BootProfile
 	if profile.Boot != nil {
-		plan.Operations = append(plan.Operations, planBoot(*profile.Boot, seen)...)
+		boot = *profile.Boot
 	}
+	var bios BIOSProfile
 	if profile.BIOS != nil {
-		plan.Operations = append(plan.Operations, planBIOS(*profile.BIOS, seen, &ps)...)
+		bios = *profile.BIOS
 	}
-	checkFirmware(profile.Firmware, seen, &ps)
+	add(planBoot(boot, seen, &ps))
+	mode := ""
+	if seen.modeIsAttribute() {
+		mode = boot.Mode
+	}
+	add(planBIOS(bios, mode, seen, &ps))
+	add(planSecureBoot(boot, bios, seen, &ps))
+	add(planFirmware(profile.Firmware, seen, &ps))
 	if err := ps.err(); err != nil {
 		return nil, err
 	}
 	return plan, nil
-}
-
-func planBoot(want BootProfile, seen *Snapshot) []Operation {
-	// A BMC without an override reports no target, or a leftover one that is disabled.
-	// sushy-tools reads back "Once" as "Continuous", so only the target is compared.
-	have := seen.Boot.Target
-	if have == "" || seen.Boot.Enabled == "Disabled" || seen.Boot.Enabled == "" {
-		have = BootNone
-	}
-	once := seen.Boot.Enabled == "Once" && want.Target != BootNone
-	if have == want.Target && !once {
-		return nil
-	}
-	before := string(have)
-	if once {
-		before += " (once)"
-	}
-	return []Operation{{
-		ID: "boot-set-" + string(want.Target), Component: ComponentBoot, Action: ActionSet, Target: "override",
-		Before: before, After: string(want.Target), Reason: "the profile asks for it", Destroys: []string{},
-	}}
-}
-
-func checkFirmware(want []FirmwareProfile, seen *Snapshot, ps *problems) {
-	for i, f := range want {
-		have, known := seen.Firmware[f.Component]
-		switch {
-		case !known:
-			ps.add(fmt.Sprintf("/firmware/%d/component", i), fmt.Sprintf("%q", f.Component),
-				"one of "+strings.Join(sortedKeys(seen.Firmware), ", "), "the machine reports no such component")
-		case have != f.Version:
-			ps.add(fmt.Sprintf("/firmware/%d/version", i), fmt.Sprintf("%q on the machine", have), fmt.Sprintf("%q", f.Version),
-				"update the firmware by the vendor's means, then plan again")
-		}
-	}
 }
 
 // Empty reports whether there is nothing to do: the machine has converged.
@@ -148,14 +130,22 @@ func (p *Plan) Destroys() []string {
 	return slices.Compact(disks)
 }
 
-// Reboots is how often the machine will be reset: all BIOS settings share one.
+// Reboots is how often Apply will reset the machine: once for volumes that go at a reset, once
+// for volumes that come at one, once for all settings. What flashing takes is not counted.
 func (p *Plan) Reboots() int {
+	var deletes, creates, settings int
 	for _, op := range p.Operations {
-		if op.Reboot {
-			return 1
+		switch {
+		case !op.Reboot || op.Component == ComponentFirmware:
+		case op.Action == ActionDeleteVolume:
+			deletes = 1
+		case op.Action == ActionCreateVolume:
+			creates = 1
+		default:
+			settings = 1
 		}
 	}
-	return 0
+	return deletes + creates + settings
 }
 
 // Hash identifies what the plan does: node and operations, as far as Operation.ID tells them
@@ -218,46 +208,4 @@ func (op Operation) Destruction(node string) Destruction {
 	d.Description = fmt.Sprintf("%s %s volume %s on controller %s; all data on %s is lost",
 		verb, level, name, op.Controller, strings.Join(op.Destroys, ", "))
 	return d
-}
-
-type planJSON struct {
-	Node       string      `json:"node,omitempty"`
-	Profile    Profile     `json:"profile"`
-	Operations []Operation `json:"operations"`
-	Destroys   []string    `json:"destroys"`
-	Reboots    int         `json:"reboots"`
-	Hash       string      `json:"hash"`
-}
-
-// MarshalJSON gives {"operations":[…],"destroys":[…],"reboots":n} and what Apply needs.
-func (p *Plan) MarshalJSON() ([]byte, error) {
-	ops := p.Operations
-	if ops == nil {
-		ops = []Operation{}
-	}
-	return json.Marshal(planJSON{Node: p.Node, Profile: p.Profile, Operations: ops,
-		Destroys: p.Destroys(), Reboots: p.Reboots(), Hash: p.Hash()})
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote; a plan whose operations were edited is
-// refused.
-func (p *Plan) UnmarshalJSON(data []byte) error {
-	var doc planJSON
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return err
-	}
-	read := Plan{Node: doc.Node, Profile: doc.Profile, Operations: doc.Operations}
-	for i := range read.Operations {
-		if after, ok := scalar(read.Operations[i].After); ok {
-			read.Operations[i].After = after
-		}
-		if before, ok := scalar(read.Operations[i].Before); ok {
-			read.Operations[i].Before = before
-		}
-	}
-	if doc.Hash != read.Hash() {
-		return fmt.Errorf("%w: the plan's operations do not match its hash", ErrInvalid)
-	}
-	*p = read
-	return nil
 }

@@ -3,201 +3,268 @@ package hardware
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // setting is one attribute value that the profile asks for, directly or by an intent.
 type setting struct {
-	value  any
+	value  any    // of the attribute's type
+	asked  any    // as the profile has it
 	path   string // where the profile asks for it
 	reason string
+
+	attribute  Attribute
+	current    any // nil: no value in effect
+	pending    any
+	exists     bool // current is known
+	isPending  bool
+	dependency *Dependency // makes it read-only once the settings are in force
+	follows    string      // attribute whose new value brings this one about; nothing is to be sent
 }
 
-func planBIOS(want BIOSProfile, seen *Snapshot, ps *problems) []Operation {
-	if len(want.Intents) == 0 && len(want.Attributes) == 0 {
+// inEffect means there is nothing to do, also not by a reset.
+func (s setting) inEffect() bool {
+	return s.exists && s.current == s.value && (!s.isPending || s.pending == s.value)
+}
+
+// sent means that only a reset is missing.
+func (s setting) sent() bool { return s.isPending && s.pending == s.value }
+
+type biosPlanner struct {
+	seen     *Snapshot
+	problems *problems
+	settings map[string]*setting
+	names    []string // of settings, sorted
+}
+
+// planBIOS plans intents and attributes, and the boot mode where that is an attribute.
+func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) []Operation {
+	if len(want.Intents) == 0 && len(want.Attributes) == 0 && mode == "" {
 		return nil
 	}
 	if seen.BIOS.Attributes == nil {
 		ps.add("/bios", "no readable BIOS settings on the machine", "BIOS attributes", unreadableHint(seen))
 		return nil
 	}
-	settings := map[string]setting{}
+	p := &biosPlanner{seen: seen, problems: ps, settings: map[string]*setting{}}
 	for _, intent := range sortedKeys(want.Intents) {
-		value, path := want.Intents[intent], "/bios/intents/"+pointer(string(intent))
-		binding, bound := seen.BIOS.Intents[intent]
-		native, has := binding.Values[value]
-		switch {
-		case !bound:
-			ps.add(path, fmt.Sprintf("no attribute for it on %s %s", seen.System.Manufacturer, seen.System.Model),
-				"an intent this machine has", "set the vendor's attribute under /bios/attributes instead")
-			continue
-		case !has:
-			ps.add(path, fmt.Sprintf("%q", value), "one of "+strings.Join(sortedKeys(binding.Values), ", "),
-				"that is all "+binding.Attribute+" of this machine offers")
-			continue
-		}
-		native, _ = scalar(native)
-		if other, taken := settings[binding.Attribute]; taken && other.value != native {
-			// Some vendors have one attribute for two intents: Dell's ProcVirtualization is
-			// both VT-x and VT-d.
-			ps.add(path, fmt.Sprintf("%q", value), fmt.Sprintf("what %s asks for", other.path),
-				"this machine has the one attribute "+binding.Attribute+" for both")
-			continue
-		}
-		settings[binding.Attribute] = setting{native, path, fmt.Sprintf("%s should be %s", intent, value)}
+		p.intent(intent, want.Intents[intent], "/bios/intents/"+pointer(string(intent)))
+	}
+	if mode != "" {
+		p.intent(BootMode, mode, "/boot/mode")
 	}
 	for _, name := range sortedKeys(want.Attributes) {
 		value, _ := scalar(want.Attributes[name])
-		settings[name] = setting{value, "/bios/attributes/" + pointer(name), "the profile asks for it"}
-	}
-	var ops []Operation
-	for _, name := range sortedKeys(settings) {
-		if op, ok := planAttribute(name, settings[name], seen, ps); ok {
-			ops = append(ops, op)
+		s := &setting{asked: value, path: "/bios/attributes/" + pointer(name), reason: "the profile asks for it"}
+		if other, taken := p.settings[name]; taken && other.path == "/boot/mode" && !same(other.asked, value) {
+			ps.add(s.path, kind(value), fmt.Sprintf("%v, as /boot/mode asks for", other.asked), "they are the same wish; say it once")
 		}
+		p.settings[name] = s
+	}
+	for _, name := range sortedKeys(p.settings) {
+		if p.lookUp(name, p.settings[name]) {
+			p.names = append(p.names, name)
+		} else {
+			delete(p.settings, name)
+		}
+	}
+	besides := p.dependencies()
+	var ops []Operation
+	for _, name := range p.names {
+		s := p.settings[name]
+		if s.inEffect() || s.follows != "" {
+			continue
+		}
+		if s.blocked(name, ps) {
+			continue
+		}
+		ops = append(ops, s.operation(name, besides[name]))
 	}
 	return ops
 }
 
-func planAttribute(name string, s setting, seen *Snapshot, ps *problems) (Operation, bool) {
-	current, exists := seen.BIOS.Attributes[name]
-	var attr Attribute
+// intent finds the vendor's attribute and value.
+func (p *biosPlanner) intent(intent Intent, value, path string) {
+	binding, bound := p.seen.BIOS.Intents[intent]
+	native, has := scalar(binding.Values[value])
+	switch {
+	case !bound:
+		p.problems.add(path, fmt.Sprintf("no attribute for it on %s", p.seen.System.name()),
+			"an intent this machine has", "set the vendor's attribute under /bios/attributes instead")
+		return
+	case !has:
+		p.problems.add(path, fmt.Sprintf("%q", value), "one of "+strings.Join(sortedKeys(binding.Values), ", "),
+			"that is all "+binding.Attribute+" of this machine offers")
+		return
+	}
+	if other, taken := p.settings[binding.Attribute]; taken && other.asked != native {
+		// Some vendors have one attribute for two intents: Dell's ProcVirtualization is
+		// both VT-x and VT-d.
+		p.problems.add(path, fmt.Sprintf("%q", value), fmt.Sprintf("what %s asks for", other.path),
+			"this machine has the one attribute "+binding.Attribute+" for both")
+		return
+	}
+	p.settings[binding.Attribute] = &setting{asked: native, path: path, reason: fmt.Sprintf("%s should be %s", intent, value)}
+}
+
+// lookUp fills in what the machine knows of an attribute. It is false where the attribute or
+// the value is impossible.
+func (p *biosPlanner) lookUp(name string, s *setting) bool {
+	bios := p.seen.BIOS
+	s.current, s.exists = bios.Attributes[name]
+	s.pending, s.isPending = bios.Pending[name]
 	described := false
-	if seen.BIOS.Registry != nil {
-		attr, described = seen.BIOS.Registry.Attributes[name]
+	if bios.Registry != nil {
+		s.attribute, described = bios.Registry.Attributes[name]
 	}
-	if !exists && !described {
-		ps.add(s.path, fmt.Sprintf("unknown attribute %q", name), "an attribute of this machine", nearest(name, seen))
-		return Operation{}, false
-	}
-	if !described {
+	switch {
+	case !s.exists && !described:
+		p.problems.add(s.path, fmt.Sprintf("unknown attribute %q", name), "an attribute of this machine", p.nearest(name))
+		return false
+	case !described:
 		// Registries may be absent or cover only some attributes; the value in effect still
 		// tells the type.
-		attr = Attribute{Type: typeOf(current)}
+		s.attribute = Attribute{Type: typeOf(s.current)}
 	}
-	value, ok := attr.normalise(name, s, ps)
-	if !ok {
-		return Operation{}, false
+	var ok bool
+	if s.value, ok = s.attribute.normalise(name, s.asked, s.path, p.problems); !ok {
+		return false
 	}
-	current, _ = scalar(current)
-	pending, isPending := seen.BIOS.Pending[name]
-	pending, _ = scalar(pending)
-	if attr.Type == TypeInteger || attr.Type == TypeBoolean {
-		// Some BMCs give numbers and booleans as strings.
-		current, pending = loosely(attr.Type, current), loosely(attr.Type, pending)
-	}
-	if exists && current == value && (!isPending || pending == value) {
-		return Operation{}, false
-	}
-	if attr.ReadOnly {
-		ps.add(s.path, fmt.Sprintf("%v", s.value), fmt.Sprintf("%v, the value it has", current), name+" is read-only")
-		return Operation{}, false
-	}
-	reason := s.reason
-	switch {
-	case isPending && pending == value:
-		reason += "; set already, waiting for a reset"
-	case isPending:
-		reason += fmt.Sprintf("; %v is pending", pending)
-	}
-	return Operation{
-		ID:        fmt.Sprintf("bios-set-%s=%v", name, value),
-		Component: ComponentBIOS, Action: ActionSet, Target: name,
-		Before: current, After: value, Reason: reason, Reboot: !attr.AppliesAtOnce, Destroys: []string{},
-	}, true
+	s.current, s.pending = s.attribute.read(s.current), s.attribute.read(s.pending)
+	return true
 }
 
-// normalise checks a wanted value against the attribute and brings it into its type.
-func (a Attribute) normalise(name string, s setting, ps *problems) (any, bool) {
-	bad := func(expected string) (any, bool) {
-		ps.add(s.path, kind(s.value), expected, name+" is of type "+string(a.Type))
-		return nil, false
+// dependencies marks the settings that the registry's dependencies make read-only, reports
+// those that they give another value, and returns what else each setting changes. Only the
+// dependencies of what is asked for are followed, not what their effects bring about in turn.
+func (p *biosPlanner) dependencies() map[string][]string {
+	if p.seen.BIOS.Registry == nil {
+		return nil
 	}
-	switch a.Type {
-	case TypePassword:
-		return bad("no password: profiles are not secret")
-	case TypeInteger:
-		n, ok := loosely(TypeInteger, s.value).(int64)
-		if !ok || a.Min != nil && n < *a.Min || a.Max != nil && n > *a.Max {
-			return bad("a whole number" + a.bounds())
+	asked := make(map[string]any, len(p.settings))
+	for name, s := range p.settings {
+		asked[name] = s.value
+	}
+	now := layers{p.seen.BIOS.Attributes}
+	then := layers{asked, p.seen.BIOS.Pending, p.seen.BIOS.Attributes}
+	besides := map[string][]string{}
+	given := map[string]string{} // settings that come about by themselves, and by which other
+	for i := range p.seen.BIOS.Registry.Dependencies {
+		d := &p.seen.BIOS.Registry.Dependencies[i]
+		s := p.settings[d.Attribute]
+		cause := p.cause(d)
+		if s == nil && cause == "" || !d.holds(then) {
+			continue
 		}
-		return n, true
-	case TypeBoolean:
-		b, ok := loosely(TypeBoolean, s.value).(bool)
-		if !ok {
-			return bad("true or false")
+		if d.ReadOnly && s != nil && s.dependency == nil {
+			s.dependency = d
 		}
-		return b, true
-	}
-	text, ok := s.value.(string)
-	if !ok {
-		// 10 in a profile for an enumeration of "10", "20": the registry's type wins.
-		if _, isBool := s.value.(bool); isBool {
-			return bad("a string")
+		if d.Value == nil || d.holds(now) {
+			continue // what it does it has done
 		}
-		text = fmt.Sprint(s.value)
+		have, known := then.value(d.Attribute)
+		switch {
+		case s != nil && !same(d.Value, s.value):
+			p.problems.add(s.path, kind(s.asked), fmt.Sprint(d.Value),
+				fmt.Sprintf("%s becomes %v when %s; %s", d.Attribute, d.Value, d.condition(), d.remedy()))
+		case s != nil && cause != "":
+			given[d.Attribute] = cause
+		case s == nil && known && !same(have, d.Value):
+			besides[cause] = append(besides[cause], fmt.Sprintf("%s=%v", d.Attribute, d.Value))
+		}
 	}
-	if a.Type == TypeEnumeration && len(a.Values) > 0 && !slices.Contains(a.Values, text) {
-		return bad("one of " + strings.Join(a.Values, ", "))
+	for name := range given {
+		if s := p.settings[name]; s.dependency != nil {
+			s.follows = p.origin(name, given)
+		}
 	}
-	if n := int64(len(text)); a.Type == TypeString && (a.Min != nil && n < *a.Min || a.Max != nil && *a.Max > 0 && n > *a.Max) {
-		return bad("a string" + a.bounds() + " characters")
-	}
-	return text, true
+	return besides
 }
 
-func (a Attribute) bounds() string {
-	var b strings.Builder
-	if a.Min != nil {
-		fmt.Fprintf(&b, " of at least %d", *a.Min)
-	}
-	if a.Max != nil {
-		fmt.Fprintf(&b, " up to %d", *a.Max)
-	}
-	return b.String()
-}
-
-func loosely(t AttributeType, v any) any {
-	text, ok := v.(string)
-	if !ok {
-		return v
-	}
-	switch t {
-	case TypeInteger:
-		if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil {
-			return n
+// origin returns the setting that is sent and brings name about, which cannot be set and need
+// not: sending it as well would have some BMCs refuse the whole request. It is empty where
+// settings would have to follow each other in a circle.
+func (p *biosPlanner) origin(name string, given map[string]string) string {
+	cause := given[name]
+	for range given {
+		next, follows := given[cause]
+		if !follows || p.settings[cause].dependency == nil {
+			return cause
 		}
-	case TypeBoolean:
-		switch strings.ToLower(text) {
-		case "true":
-			return true
-		case "false":
-			return false
-		}
+		cause = next
 	}
-	return v
+	return ""
 }
 
-func typeOf(v any) AttributeType {
-	v, _ = scalar(v)
-	switch v.(type) {
-	case bool:
-		return TypeBoolean
-	case int64:
-		return TypeInteger
-	}
-	return TypeString
-}
-
-// nearest names an attribute that differs only in case, the commonest mistake.
-func nearest(name string, seen *Snapshot) string {
-	for _, known := range sortedKeys(seen.BIOS.Attributes) {
-		if strings.EqualFold(known, name) {
-			return "did you mean " + known + "?"
+// cause returns an attribute that the profile changes and that d depends on.
+func (p *biosPlanner) cause(d *Dependency) string {
+	for _, c := range d.If {
+		if s := p.settings[c.Attribute]; s != nil && c.Attribute != d.Attribute && !s.inEffect() {
+			return c.Attribute
 		}
 	}
 	return ""
+}
+
+// blocked reports a setting that would have to be written and cannot be.
+func (s *setting) blocked(name string, ps *problems) bool {
+	switch {
+	case s.attribute.ReadOnly && !s.sent():
+		ps.add(s.path, kind(s.asked), fmt.Sprintf("%v, the value it has", s.current), name+" is read-only")
+	case s.dependency != nil && !s.sent():
+		ps.add(s.path, kind(s.asked), fmt.Sprintf("%v, the value it has", s.current),
+			fmt.Sprintf("%s is read-only while %s; %s", name, s.dependency.condition(), s.dependency.remedy()))
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *setting) operation(name string, besides []string) Operation {
+	reason := s.reason
+	switch {
+	case s.sent():
+		reason += waitsForReset
+	case s.isPending:
+		reason += fmt.Sprintf("; %v is pending", s.pending)
+	}
+	if len(besides) > 0 {
+		slices.Sort(besides)
+		besides = slices.Compact(besides)
+		const shown = 3
+		reason += "; changes " + strings.Join(besides[:min(shown, len(besides))], ", ")
+		if more := len(besides) - shown; more > 0 {
+			reason += fmt.Sprintf(" and %d more", more)
+		}
+		reason += " as well"
+	}
+	return Operation{
+		ID:        fmt.Sprintf("bios-set-%s=%v", name, s.value),
+		Component: ComponentBIOS, Action: ActionSet, Target: name,
+		Before: s.current, After: s.value, Reason: reason, Reboot: !s.attribute.AppliesAtOnce, Destroys: []string{},
+	}
+}
+
+// nearest names an attribute that differs only in case, the commonest mistake.
+func (p *biosPlanner) nearest(name string) string {
+	found := ""
+	look := func(known string) {
+		if strings.EqualFold(known, name) && (found == "" || known < found) {
+			found = known
+		}
+	}
+	for known := range p.seen.BIOS.Attributes {
+		look(known)
+	}
+	if p.seen.BIOS.Registry != nil {
+		for known := range p.seen.BIOS.Registry.Attributes {
+			look(known)
+		}
+	}
+	if found == "" {
+		return ""
+	}
+	return "did you mean " + found + "?"
 }
 
 func unreadableHint(seen *Snapshot) string {

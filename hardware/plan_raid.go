@@ -19,11 +19,20 @@ type raidPlanner struct {
 }
 
 type controllerPlan struct {
-	Controller
-	taken map[string]bool // disks that a wanted volume has, by identity
-	kept  map[string]bool // volumes that are as wanted, by ID
-	doom  map[string]string
+	*Controller
+	blind string            // why nothing may be planned on it: what cannot be seen could be destroyed
+	taken map[string]bool   // disks that a wanted volume has, by identity
+	kept  map[string]bool   // volumes that are as wanted, by ID
+	doom  map[string]string // why a volume is deleted, by its ID
 	make  []Operation
+}
+
+// wish is a wanted volume that has nothing yet.
+type wish struct {
+	VolumeProfile
+	path  string
+	named []Drive         // the disks it names, in slot order
+	on    *controllerPlan // which controller they are on
 }
 
 func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
@@ -38,42 +47,13 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		return nil
 	}
 	p := &raidPlanner{seen: seen, problems: ps}
-	for _, c := range seen.Storage {
-		p.controllers = append(p.controllers, &controllerPlan{Controller: c,
-			taken: map[string]bool{}, kept: map[string]bool{}, doom: map[string]string{}})
+	for i := range seen.Storage {
+		c := &controllerPlan{Controller: &seen.Storage[i], taken: map[string]bool{}, kept: map[string]bool{}, doom: map[string]string{}}
+		c.blind = c.unclear()
+		p.controllers = append(p.controllers, c)
 	}
-	open := map[int]bool{}
-	for i := range want.Volumes {
-		open[i] = true
-	}
-	// What is there already is matched before anything new takes its disks; a volume of the
-	// wanted name first, as two wanted volumes may be alike.
-	for _, byName := range []string{"name", "any"} {
-		for i, v := range want.Volumes {
-			if open[i] && v.RAIDLevel != JBOD && v.DiskCount != Remaining && p.match(v, byName) {
-				open[i] = false
-			}
-		}
-	}
-	for i, v := range want.Volumes {
-		if open[i] && v.RAIDLevel != JBOD && v.DiskCount != Remaining {
-			p.create(i, v)
-		}
-	}
-	for i, v := range want.Volumes {
-		if v.RAIDLevel == JBOD && v.DiskCount != Remaining {
-			p.jbod(i, v)
-		}
-	}
-	for i, v := range want.Volumes {
-		if v.RAIDLevel != JBOD && v.DiskCount == Remaining && !p.match(v, "name") && !p.match(v, "any") {
-			p.create(i, v)
-		}
-	}
-	for i, v := range want.Volumes {
-		if v.RAIDLevel == JBOD && v.DiskCount == Remaining {
-			p.jbod(i, v)
-		}
+	for _, round := range p.rounds(want) {
+		p.fulfil(round)
 	}
 	var deletes, creates []Operation
 	for _, c := range p.controllers {
@@ -87,205 +67,188 @@ func onlyJBOD(want RAIDProfile) bool {
 	return !slices.ContainsFunc(want.Volumes, func(v VolumeProfile) bool { return v.RAIDLevel != JBOD || v.DiskCount != Remaining })
 }
 
-// match keeps an existing volume that is as wanted.
-func (p *raidPlanner) match(v VolumeProfile, by string) bool {
-	for _, c := range p.usable(v) {
-		for _, have := range c.Volumes {
-			if c.kept[have.ID] || have.RAIDLevel != v.RAIDLevel || (by == "name" && have.Name != v.Name) {
-				continue
+// rounds are the wishes in the order in which they choose: disks by name, volumes with a number,
+// JBOD with a number, each volume with the remaining disks by itself, JBOD with the rest.
+func (p *raidPlanner) rounds(want RAIDProfile) [][]*wish {
+	var named, counted, countedJBOD, jbod []*wish
+	var remaining [][]*wish
+	claimed := map[string]bool{}
+	for i, v := range want.Volumes {
+		w := &wish{VolumeProfile: v, path: fmt.Sprintf("/raid/volumes/%d", i)}
+		switch {
+		case len(v.Disks) > 0:
+			if p.find(w, claimed) {
+				named = append(named, w)
 			}
-			if !sizeFits(v.SizeBytes, have.SizeBytes) || !c.countFits(v, have) {
-				continue
-			}
-			c.kept[have.ID] = true
-			for _, d := range have.Drives {
-				c.taken[d] = true
-			}
-			return true
+		case v.DiskCount != Remaining && v.RAIDLevel != JBOD:
+			counted = append(counted, w)
+		case v.DiskCount != Remaining:
+			countedJBOD = append(countedJBOD, w)
+		case v.RAIDLevel != JBOD:
+			remaining = append(remaining, []*wish{w})
+		default:
+			jbod = append(jbod, w)
 		}
 	}
-	return false
+	return append(append([][]*wish{named, counted, countedJBOD}, remaining...), jbod)
 }
 
-// countFits reports whether an existing volume has the wanted disks: free ones, of the
-// wanted kind, as many as asked for. With "remaining" a volume also fits that would use a
-// failed disk's slot or was made without it: losing a disk is no reason to destroy the rest.
-func (c *controllerPlan) countFits(v VolumeProfile, have Volume) bool {
-	all, healthy := 0, 0
-	member := map[string]bool{}
-	for _, d := range have.Drives {
-		if c.taken[d] {
-			return false
-		}
-		member[d] = true
-	}
-	found := 0
-	var group string
-	for _, d := range c.Drives {
-		if member[d.Identity()] {
-			if !v.accepts(d) {
-				return false
-			}
-			found++
-			group = d.group()
-		}
-	}
-	if found != len(have.Drives) {
-		return false
-	}
-	for _, d := range c.Drives {
-		if !c.taken[d.Identity()] && v.accepts(d) && d.group() == group {
-			all++
-			if d.Health != "Critical" {
-				healthy++
+// fulfil matches what is there already before anything new takes its disks: a volume of the
+// wanted name first, as two wanted volumes may be alike; then one with its spares.
+func (p *raidPlanner) fulfil(round []*wish) {
+	done := map[*wish]bool{}
+	for _, by := range []likeness{byName, bySpares, byDisks} {
+		for _, w := range round {
+			if w.RAIDLevel != JBOD && !done[w] {
+				done[w] = p.match(w, by)
 			}
 		}
 	}
-	if v.DiskCount != Remaining {
-		return found == int(v.DiskCount)
+	for _, w := range round {
+		switch {
+		case done[w]:
+		case w.RAIDLevel == JBOD:
+			p.jbod(w)
+		default:
+			p.create(w)
+		}
 	}
-	return found == v.RAIDLevel.Fit(all) || found == v.RAIDLevel.Fit(healthy)
 }
 
-func (p *raidPlanner) create(index int, v VolumeProfile) {
-	path := fmt.Sprintf("/raid/volumes/%d", index)
-	usable := p.usable(v)
+func (p *raidPlanner) create(w *wish) {
+	usable := p.usable(w)
 	if len(usable) == 0 {
-		p.noController(path, v)
+		p.noController(w)
 		return
 	}
-	var reasons []string
+	var misfits []misfit
 	for _, c := range usable {
-		disks, reason := c.choose(v)
-		if reason != "" {
-			reasons = append(reasons, fmt.Sprintf("%s on %s", reason, c.ID))
+		picked, why := c.choose(w)
+		if why != nil {
+			why.reason += " on " + c.ID
+			misfits = append(misfits, *why)
 			continue
 		}
-		c.claim(disks, fmt.Sprintf("its disks are wanted for %s volume %s", v.RAIDLevel, v.Name))
-		volume := &Volume{Name: v.Name, RAIDLevel: v.RAIDLevel, Drives: identities(disks), SizeBytes: v.SizeBytes, Bootable: v.Bootable}
-		sizes := make([]int64, len(disks))
-		for i, d := range disks {
-			sizes[i] = d.SizeBytes
-		}
-		if usable, err := v.RAIDLevel.Usable(sizes); err == nil && v.SizeBytes > usable {
-			p.problems.add(path+"/size_bytes", fmt.Sprint(v.SizeBytes), fmt.Sprintf("at most %d", usable), "")
-		}
-		c.make = append(c.make, Operation{
-			ID:        fmt.Sprintf("raid-create-%s-%s-%s", v.Name, v.RAIDLevel, digest(c.ID, fmt.Sprint(v.SizeBytes), volume.Drives)),
-			Component: ComponentRAID, Action: ActionCreateVolume, Target: c.ID + "/" + v.Name,
-			After:    describe(*volume),
-			Reason:   fmt.Sprintf("no %s volume of %d disks there", v.RAIDLevel, len(disks)),
-			Destroys: slices.Clone(volume.Drives), Volume: volume, Controller: c.ID,
-		})
+		c.claim(picked.all(), fmt.Sprintf("its disks are wanted for %s volume %s", w.RAIDLevel, w.Name))
+		c.make = append(c.make, c.creation(w, picked))
 		return
 	}
-	p.problems.add(path, strings.Join(reasons, "; "), v.want(), "")
+	path, reasons := w.path+misfits[0].field, make([]string, len(misfits))
+	for i, m := range misfits {
+		reasons[i] = m.reason
+		if m.field != misfits[0].field {
+			path = w.path
+		}
+	}
+	p.problems.add(path, strings.Join(reasons, "; "), w.want(), "")
+}
+
+func (c *controllerPlan) creation(w *wish, picked choice) Operation {
+	volume := &Volume{Name: w.Name, RAIDLevel: w.RAIDLevel, Drives: identities(picked.members), Spares: identities(picked.spares),
+		SizeBytes: w.SizeBytes, Bootable: w.Bootable}
+	if c.WholeDisksOnly {
+		volume.SizeBytes = 0
+	}
+	return Operation{
+		ID:        fmt.Sprintf("raid-create-%s-%s-%s", w.Name, w.RAIDLevel, digest(c.ID, fmt.Sprint(volume.SizeBytes), volume.Drives, volume.Spares)),
+		Component: ComponentRAID, Action: ActionCreateVolume, Target: c.ID + "/" + w.Name,
+		After: describe(*volume), Reason: fmt.Sprintf("no %s volume of %s there", w.RAIDLevel, plural(len(picked.members), "disk")),
+		Reboot: c.OnReset, Destroys: identities(picked.all()), Volume: volume, Controller: c.ID,
+	}
 }
 
 // jbod frees disks of volumes.
-func (p *raidPlanner) jbod(index int, v VolumeProfile) {
-	left := int(v.DiskCount)
+func (p *raidPlanner) jbod(w *wish) {
+	left, found := int(w.DiskCount), false
 	for _, c := range p.controllers {
-		if v.Controller != "" && c.ID != v.Controller || c.Partial && v.DiskCount != Remaining {
+		if w.Controller != "" && c.ID != w.Controller || w.on != nil && c != w.on || c.blind != "" && w.DiskCount != Remaining {
 			continue
 		}
-		if c.Partial {
-			p.problems.add(fmt.Sprintf("/raid/volumes/%d", index), "disks or volumes of "+c.ID+" that could not be read",
-				"a controller that can be seen whole", unreadableHint(p.seen))
+		found = true
+		if c.blind != "" {
+			p.problems.add(w.path, c.ID+", "+c.blind, "a controller that can be seen whole", unreadableHint(p.seen))
 			continue
 		}
-		var disks []Drive
-		for _, d := range c.Drives {
-			if !c.taken[d.Identity()] && v.accepts(d) && (v.DiskCount == Remaining || left > 0) {
-				disks = append(disks, d)
-				left--
+		disks := w.named
+		if w.on == nil {
+			disks = nil
+			for _, d := range c.Drives {
+				if !c.taken[d.Identity()] && w.accepts(d) && (w.DiskCount == Remaining || left > 0) {
+					disks = append(disks, d)
+					left--
+				}
 			}
 		}
 		c.claim(disks, "its disks are wanted without a volume (JBOD)")
+		for _, v := range c.Volumes {
+			if c.doom[v.ID] != "" && !c.Configurable {
+				p.problems.add(w.path, fmt.Sprintf("volume %s on %s, which cannot delete volumes", v.ID, c.ID), "disks without a volume",
+					"delete it by the controller's own means")
+			}
+		}
 	}
-	if v.DiskCount != Remaining && left > 0 {
-		p.problems.add(fmt.Sprintf("/raid/volumes/%d/disk_count", index), fmt.Sprintf("%d free disks", int(v.DiskCount)-left), v.want(), "")
+	if !found && w.Controller != "" {
+		p.noController(w)
+		return
+	}
+	if w.DiskCount != Remaining && w.on == nil && left > 0 {
+		p.problems.add(w.path+"/disk_count", fmt.Sprintf("%d free disks", int(w.DiskCount)-left), w.want(), "")
 	}
 }
 
-// usable returns the controllers that may carry v.
-func (p *raidPlanner) usable(v VolumeProfile) []*controllerPlan {
+// usable returns the controllers that can make w.
+func (p *raidPlanner) usable(w *wish) []*controllerPlan {
 	var out []*controllerPlan
 	for _, c := range p.controllers {
-		if (v.Controller == "" || c.ID == v.Controller) && c.Configurable && !c.Partial &&
-			(len(c.RAIDLevels) == 0 || slices.Contains(c.RAIDLevels, v.RAIDLevel)) {
+		if c.unusable(w) == "" {
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-func (p *raidPlanner) noController(path string, v VolumeProfile) {
+func (c *controllerPlan) unusable(w *wish) string {
+	switch {
+	case w.Controller != "" && c.ID != w.Controller:
+		return c.ID
+	case w.on != nil && c != w.on:
+		return c.ID + ", which has not its disks"
+	case c.blind != "":
+		return c.ID + ", " + c.blind
+	case w.RAIDLevel == JBOD:
+		return ""
+	case !c.Configurable:
+		return c.ID + ", which makes no volumes"
+	case len(c.RAIDLevels) > 0 && !slices.Contains(c.RAIDLevels, w.RAIDLevel):
+		return fmt.Sprintf("%s with %s", c.ID, join(c.RAIDLevels))
+	case w.Spares > 0 && c.NoSpares:
+		return c.ID + ", which takes no spares"
+	}
+	return ""
+}
+
+func (p *raidPlanner) noController(w *wish) {
 	var found []string
 	for _, c := range p.controllers {
-		switch {
-		case v.Controller != "" && c.ID != v.Controller:
-			found = append(found, c.ID)
-		case !c.Configurable:
-			found = append(found, c.ID+", which makes no volumes")
-		case c.Partial:
-			found = append(found, c.ID+", which could not be read whole")
-		default:
-			found = append(found, fmt.Sprintf("%s with %s", c.ID, joinLevels(c.RAIDLevels)))
-		}
+		found = append(found, c.unusable(w))
 	}
-	expected := "a controller for " + string(v.RAIDLevel)
-	if v.Controller != "" {
-		expected += " named " + v.Controller
+	expected := "a controller for " + string(w.RAIDLevel)
+	if w.Spares > 0 {
+		expected += " with " + plural(w.Spares, "spare")
 	}
-	p.problems.add(path, strings.Join(found, "; "), expected, "")
+	if w.Controller != "" {
+		expected += " named " + w.Controller
+	}
+	p.problems.add(w.path, strings.Join(found, "; "), expected, "")
 }
 
-// choose picks disks for v in slot order, all of one medium and protocol, or says why not.
-func (c *controllerPlan) choose(v VolumeProfile) ([]Drive, string) {
-	groups := map[string][]Drive{}
-	var order []string
-	for _, d := range c.Drives {
-		if c.taken[d.Identity()] || !v.accepts(d) || d.Health == "Critical" {
-			continue
-		}
-		if groups[d.group()] == nil {
-			order = append(order, d.group())
-		}
-		groups[d.group()] = append(groups[d.group()], d)
-	}
-	if v.DiskCount == Remaining {
-		if len(order) > 1 {
-			return nil, "mixed media " + strings.Join(order, " and ")
-		}
-		if len(order) == 0 {
-			return nil, "no free disk"
-		}
-		free := groups[order[0]]
-		if v.RAIDLevel.Fit(len(free)) == 0 {
-			return nil, fmt.Sprintf("%d free disks", len(free))
-		}
-		return free[:v.RAIDLevel.Fit(len(free))], ""
-	}
-	var counts []string
-	for _, g := range order {
-		if len(groups[g]) >= int(v.DiskCount) {
-			return groups[g][:v.DiskCount], ""
-		}
-		counts = append(counts, fmt.Sprintf("%d %s", len(groups[g]), g))
-	}
-	if len(counts) == 0 {
-		return nil, "no free disk"
-	}
-	return nil, strings.Join(counts, " and ") + " free disks"
-}
-
-// claim takes disks and dooms the volumes that lie on them.
+// claim takes disks and dooms the volumes that lie on them or have them as spares: a controller
+// gives no spare away while its volume is there.
 func (c *controllerPlan) claim(disks []Drive, why string) {
 	for _, d := range disks {
 		c.taken[d.Identity()] = true
 		for _, v := range c.Volumes {
-			if slices.Contains(v.Drives, d.Identity()) && c.doom[v.ID] == "" {
+			if c.doom[v.ID] == "" && (slices.Contains(v.Drives, d.Identity()) || slices.Contains(v.Spares, d.Identity())) {
 				c.doom[v.ID] = why
 			}
 		}
@@ -299,51 +262,33 @@ func (c *controllerPlan) deletions() []Operation {
 		if why == "" {
 			continue
 		}
+		destroys := slices.Clone(v.Drives)
+		if destroys == nil {
+			destroys = []string{}
+		}
 		ops = append(ops, Operation{
 			ID:        fmt.Sprintf("raid-delete-%s-%s", v.ID, digest(c.ID, string(v.RAIDLevel), v.Drives)),
 			Component: ComponentRAID, Action: ActionDeleteVolume, Target: c.ID + "/" + v.ID,
-			Before: describe(v), Reason: why, Destroys: slices.Clone(v.Drives), Volume: &v, Controller: c.ID,
+			Before: describe(v), Reason: why, Reboot: c.OnReset, Destroys: destroys, Volume: &v, Controller: c.ID,
 		})
 	}
 	return ops
 }
 
-func (v VolumeProfile) accepts(d Drive) bool {
-	return (v.Media == "" || strings.EqualFold(v.Media, d.Media)) && (v.Protocol == "" || strings.EqualFold(v.Protocol, d.Protocol))
-}
-
-func (v VolumeProfile) want() string {
-	text := "the remaining disks"
-	if v.DiskCount != Remaining {
-		text = fmt.Sprintf("%d disks", int(v.DiskCount))
-	}
-	if v.Media != "" || v.Protocol != "" {
-		text += " of " + strings.TrimSpace(v.Protocol+" "+v.Media)
-	}
-	text += " for " + string(v.RAIDLevel)
-	if v.RAIDLevel != JBOD {
-		text += ": " + v.RAIDLevel.diskRule() + ", alike"
-	}
-	return text
-}
-
-func (d Drive) group() string { return strings.TrimSpace(d.Protocol + " " + d.Media) }
-
-// sizeFits allows for a controller that rounds to its stripes.
-func sizeFits(want, have int64) bool {
-	return want == 0 || have >= want-want/100 && have <= want+want/100
-}
-
 func identities(disks []Drive) []string {
-	out := make([]string, len(disks))
-	for i, d := range disks {
-		out[i] = d.Identity()
+	var out []string
+	for _, d := range disks {
+		out = append(out, d.Identity())
 	}
 	return out
 }
 
 func describe(v Volume) string {
-	return fmt.Sprintf("%s on %s", v.RAIDLevel, strings.Join(v.Drives, " "))
+	text := fmt.Sprintf("%s on %s", v.RAIDLevel, strings.Join(v.Drives, " "))
+	if len(v.Spares) > 0 {
+		text += ", spare " + strings.Join(v.Spares, " ")
+	}
+	return text
 }
 
 func digest(parts ...any) string {

@@ -60,6 +60,24 @@ func (ps *problems) add(path, found, expected, hint string) {
 	*ps = append(*ps, Problem{Path: path, Found: found, Expected: expected, Hint: hint})
 }
 
+type paths map[string]bool
+
+func (ps problems) paths() paths {
+	out := paths{}
+	for _, p := range ps {
+		out[p.Path] = true
+	}
+	return out
+}
+
+// cover reports whether path or one above it is among ps.
+func (ps paths) cover(path string) bool {
+	for path != "" && !ps[path] {
+		path = path[:max(strings.LastIndex(path, "/"), 0)]
+	}
+	return ps[path]
+}
+
 func (ps problems) err() error {
 	if len(ps) == 0 {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Profile is what a machine's hardware should be. A nil part asks for nothing.
@@ -65,8 +64,9 @@ type RAIDProfile struct {
 	Volumes []VolumeProfile `json:"volumes,omitempty"`
 }
 
-// VolumeProfile is one volume, or with JBOD disks without volumes. Volumes with a number of
-// disks choose first, in list order; then those with the remaining disks; JBOD last.
+// VolumeProfile is one volume, or with JBOD disks without volumes. Those that name their disks
+// come first; then volumes with a number of disks choose, in list order; then JBOD with a
+// number; then volumes with the remaining disks; and JBOD with the remaining disks last.
 type VolumeProfile struct {
 	Name       string    `json:"name,omitempty"`
 	RAIDLevel  RAIDLevel `json:"raid_level"`
@@ -76,13 +76,14 @@ type VolumeProfile struct {
 	Controller string    `json:"controller,omitempty"` // Controller.ID; empty: the first that can
 	Media      string    `json:"media,omitempty"`      // HDD or SSD; empty: any, but not mixed
 	Protocol   string    `json:"protocol,omitempty"`   // SAS, SATA, NVMe; empty: any, but not mixed
-	// Disks names the disks one by one: Drive.Identity, ID or WWN of each. DiskCount is their
-	// number or absent.
+	// Disks names the disks one by one: Drive.Identity, WWN or ID of each. DiskCount is then
+	// their number, or Remaining for the same; Media, Protocol and the limits still hold.
 	Disks []string `json:"disks,omitempty"`
 	// DiskMinBytes and DiskMaxBytes limit which disks are taken; 0: no limit.
 	DiskMinBytes int64 `json:"disk_min_bytes,omitempty"`
 	DiskMaxBytes int64 `json:"disk_max_bytes,omitempty"`
-	// Spares is how many further disks, of the same kind, stand by for this volume.
+	// Spares is how many further disks, of the same medium and protocol and none smaller than
+	// the smallest member, stand by for this volume.
 	Spares int `json:"spare_count,omitempty"`
 }
 
@@ -154,117 +155,4 @@ func (t BootTarget) Valid() bool { return slices.Contains(BootTargets(), t) }
 type FirmwareProfile struct {
 	Component string `json:"component"` // "bios", "bmc" or another name of Snapshot.Firmware
 	Version   string `json:"version"`
-}
-
-// Resolve returns the profile with its sets expanded, the set's settings overridden by the
-// profile's own. The error is a *ValidationError.
-func (p Profile) Resolve() (Profile, error) {
-	var ps problems
-	resolved := p.resolve(&ps)
-	return resolved, ps.err()
-}
-
-func (p Profile) resolve(ps *problems) Profile {
-	out := Profile{Boot: p.Boot, Firmware: p.Firmware}
-	if p.BIOS != nil {
-		out.BIOS = p.BIOS.resolve(ps)
-	}
-	if p.RAID != nil {
-		out.RAID = p.RAID.resolve(ps)
-	}
-	if p.Boot != nil && !p.Boot.Target.Valid() {
-		ps.add("/boot/target", fmt.Sprintf("%q", p.Boot.Target), "none, pxe, disk or cd", "")
-	}
-	for i, f := range p.Firmware {
-		if f.Component == "" {
-			ps.add(fmt.Sprintf("/firmware/%d/component", i), "nothing", `"bios" or "bmc"`, "")
-		}
-		if f.Version == "" {
-			ps.add(fmt.Sprintf("/firmware/%d/version", i), "nothing", "a version", "")
-		}
-	}
-	return out
-}
-
-func (b BIOSProfile) resolve(ps *problems) *BIOSProfile {
-	out := &BIOSProfile{Intents: map[Intent]string{}, Attributes: b.Attributes}
-	if b.Set != "" {
-		set, ok := biosSet(b.Set)
-		if !ok {
-			ps.add("/bios/set", fmt.Sprintf("%q", b.Set), strings.Join(BIOSSets(), ", "), "")
-		}
-		for intent, value := range set.Intents {
-			out.Intents[intent] = value
-		}
-	}
-	for _, intent := range sortedKeys(b.Intents) {
-		value, path := b.Intents[intent], "/bios/intents/"+pointer(string(intent))
-		allowed := intent.Values()
-		switch {
-		case allowed == nil:
-			ps.add(path, fmt.Sprintf("%q", intent), "one of "+joinIntents(Intents()), "vendor attributes go under /bios/attributes")
-		case !slices.Contains(allowed, value):
-			ps.add(path, fmt.Sprintf("%q", value), strings.Join(allowed, " or "), "")
-		default:
-			out.Intents[intent] = value
-		}
-	}
-	for _, name := range sortedKeys(b.Attributes) {
-		if _, ok := scalar(b.Attributes[name]); !ok {
-			ps.add("/bios/attributes/"+pointer(name), kind(b.Attributes[name]), "a string, number or boolean", "")
-		}
-	}
-	return out
-}
-
-func (r RAIDProfile) resolve(ps *problems) *RAIDProfile {
-	out := &RAIDProfile{Volumes: slices.Clone(r.Volumes)}
-	if r.Set != "" {
-		set, ok := raidSet(r.Set)
-		if !ok {
-			ps.add("/raid/set", fmt.Sprintf("%q", r.Set), strings.Join(RAIDSets(), ", "), "")
-		}
-		if len(r.Volumes) > 0 {
-			ps.add("/raid/volumes", fmt.Sprintf("%d volumes beside a set", len(r.Volumes)), "either a set or volumes", "")
-		}
-		out.Volumes = set.Volumes
-	}
-	names := map[string]int{}
-	for i := range out.Volumes {
-		v := &out.Volumes[i]
-		at := func(field string) string { return fmt.Sprintf("/raid/volumes/%d/%s", i, field) }
-		switch {
-		case !v.RAIDLevel.Valid():
-			ps.add(at("raid_level"), fmt.Sprintf("%q", v.RAIDLevel), "one of "+joinLevels(RAIDLevels()), "")
-		case v.DiskCount < 0:
-			ps.add(at("disk_count"), fmt.Sprint(int(v.DiskCount)), `a positive number or "remaining"`, "")
-		case v.DiskCount > 0 && v.RAIDLevel.Fit(int(v.DiskCount)) != int(v.DiskCount):
-			ps.add(at("disk_count"), fmt.Sprint(int(v.DiskCount)), v.RAIDLevel.diskRule(), "")
-		}
-		if v.SizeBytes < 0 {
-			ps.add(at("size_bytes"), fmt.Sprint(v.SizeBytes), "0 for all, or a number of bytes", "")
-		}
-		if v.RAIDLevel == JBOD && (v.Bootable || v.SizeBytes > 0) {
-			ps.add(at("raid_level"), "JBOD with bootable or size_bytes", "neither: JBOD makes no volume", "")
-		}
-		if v.Name == "" {
-			v.Name = fmt.Sprintf("vol%d", i)
-		}
-		if other, taken := names[v.Name]; taken {
-			ps.add(at("name"), fmt.Sprintf("%q", v.Name), "a name of its own", fmt.Sprintf("volume %d has it too", other))
-		}
-		names[v.Name] = i
-	}
-	return out
-}
-
-// diskRule says in words which numbers of disks Fit leaves as they are.
-func (l RAIDLevel) diskRule() string {
-	switch l {
-	case RAID1:
-		return "2 disks for RAID1"
-	case RAID10, RAID50, RAID60:
-		return fmt.Sprintf("an even number of at least %d disks for %s", l.MinDisks(), l)
-	}
-	return fmt.Sprintf("at least %d disks for %s", l.MinDisks(), l)
 }

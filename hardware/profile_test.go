@@ -49,7 +49,7 @@ func TestParseProfileListsAllProblems(t *testing.T) {
 			[]string{"/bios/set", "/bios/intents/smt", "/bios/intents/turbo", "/raid/set", "/boot/target", "/firmware/0/component", "/firmware/0/version"}},
 		"volumes": {`{"raid":{"volumes":[{"raid_level":"RAID7","disk_count":2},{"raid_level":"RAID1","disk_count":3},{"raid_level":"RAID10","disk_count":5},
 			{"raid_level":"JBOD","bootable":true},{"name":"a","raid_level":"RAID0","disk_count":1,"size_bytes":-1},{"name":"a","raid_level":"RAID0","disk_count":1}]}}`,
-			[]string{"/raid/volumes/0/raid_level", "/raid/volumes/1/disk_count", "/raid/volumes/2/disk_count", "/raid/volumes/3/raid_level", "/raid/volumes/4/size_bytes", "/raid/volumes/5/name"}},
+			[]string{"/raid/volumes/4/size_bytes", "/raid/volumes/0/raid_level", "/raid/volumes/1/disk_count", "/raid/volumes/2/disk_count", "/raid/volumes/3/raid_level", "/raid/volumes/5/name"}},
 		"zero disks":      {`{"raid":{"volumes":[{"raid_level":"RAID0","disk_count":0}]}}`, []string{"/raid/volumes/0/disk_count"}},
 		"set and volumes": {`{"raid":{"set":"JBODOnly","volumes":[{"raid_level":"RAID0","disk_count":1}]}}`, []string{"/raid/volumes"}},
 	} {

@@ -44,6 +44,9 @@ func (l RAIDLevel) MinDisks() int {
 	return 0
 }
 
+// redundant levels survive the loss of a disk.
+func (l RAIDLevel) redundant() bool { return l.Valid() && l != JBOD && l != RAID0 }
+
 // Fit returns how many of n disks a volume of this level uses at most: 2 for RAID1, an even
 // number for RAID10, 50 and 60, otherwise all; 0 if n are too few.
 func (l RAIDLevel) Fit(n int) int {

@@ -79,18 +79,12 @@ func raidSet(name string) (RAIDProfile, bool) {
 
 func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-func joinIntents(list []Intent) string {
+func texts[T ~string](list []T) []string {
 	out := make([]string, len(list))
 	for i, v := range list {
 		out[i] = string(v)
 	}
-	return strings.Join(out, ", ")
+	return out
 }
 
-func joinLevels(list []RAIDLevel) string {
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i] = string(v)
-	}
-	return strings.Join(out, ", ")
-}
+func join[T ~string](list []T) string { return strings.Join(texts(list), ", ") }

@@ -1,6 +1,9 @@
 package hardware
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Snapshot is what was seen of one machine at one time. It serialises to JSON and back
 // without loss, so a plan can be made offline.
@@ -38,6 +41,14 @@ type System struct {
 	// happened from one that did not; many BMCs have neither.
 	LastResetTime string `json:"last_reset_time,omitempty"`
 	BootProgress  string `json:"boot_progress,omitempty"`
+}
+
+// name is the machine for people.
+func (s System) name() string {
+	if name := strings.TrimSpace(s.Manufacturer + " " + s.Model); name != "" {
+		return name
+	}
+	return "this machine"
 }
 
 // BMC identifies the management controller.

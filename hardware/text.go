@@ -2,32 +2,121 @@ package hardware
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
-// Text prints the plan as a table for people, ending with what it costs.
+// Widths of Text, in characters: reasons are wrapped to textWidth, cells cut to cellWidth.
+const (
+	textWidth = 120
+	cellWidth = 32
+)
+
+// Text prints the plan as a table for people, ending with what it costs. It keeps to about 120
+// columns, up to 160 with long names: values are cut, reasons wrapped; only the disks to be
+// destroyed are always named in full.
 func (p *Plan) Text() string {
 	if p.Empty() {
 		return "nothing to do\n"
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "COMPONENT\tACTION\tTARGET\tBEFORE\tAFTER\tREBOOT\tREASON")
+	rows := [][]string{{"COMPONENT", "ACTION", "TARGET", "BEFORE", "AFTER", "REBOOT", "REASON"}}
 	for _, op := range p.Operations {
 		reboot := "no"
 		if op.Reboot {
 			reboot = "yes"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", op.Component, op.Action, op.Target, cell(op.Before), cell(op.After), reboot, op.Reason)
+		rows = append(rows, []string{string(op.Component), string(op.Action), cut(op.Target), op.cell(op.Before), op.cell(op.After), reboot, clean(op.Reason)})
 	}
-	w.Flush()
+	widths, before := make([]int, len(rows[0])-1), 0
+	for i := range widths {
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		before += widths[i] + 2
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		for i, w := range widths {
+			b.WriteString(row[i])
+			b.WriteString(strings.Repeat(" ", w-utf8.RuneCountInString(row[i])+2))
+		}
+		wrap(&b, row[len(widths)], before, max(textWidth-before, cellWidth))
+	}
 	fmt.Fprintf(&b, "%s, %s", plural(len(p.Operations), "operation"), plural(p.Reboots(), "reboot"))
 	if disks := p.Destroys(); len(disks) > 0 {
-		fmt.Fprintf(&b, ", DESTROYS all data on %s", strings.Join(disks, ", "))
+		b.WriteString(", DESTROYS all data on ")
+		if len(disks) > 6 {
+			fmt.Fprintf(&b, "%d disks:\n  ", len(disks))
+			wrap(&b, strings.Join(disks, ", "), 2, textWidth-2)
+			return b.String()
+		}
+		b.WriteString(strings.Join(disks, ", "))
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+// wrap writes words in lines of a width, all but the first indented, and ends the last line.
+func wrap(b *strings.Builder, text string, indent, width int) {
+	used := 0
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i > 0 && used+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			used = 0
+		case i > 0:
+			b.WriteString(" ")
+			used++
+		}
+		b.WriteString(word)
+		used += n
+	}
+	b.WriteString("\n")
+}
+
+// cell gives Before or After; of a volume on many disks their number, as they are named below.
+func (op Operation) cell(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "-"
+	case []string:
+		return cut(strings.Join(v, ","))
+	case string:
+		if op.Volume != nil && utf8.RuneCountInString(v) > cellWidth {
+			text := fmt.Sprintf("%s on %s", op.Volume.RAIDLevel, plural(len(op.Volume.Drives), "disk"))
+			if n := len(op.Volume.Spares); n > 0 {
+				text += ", " + plural(n, "spare")
+			}
+			return cut(text)
+		}
+		if v == "" {
+			return "-"
+		}
+		return cut(v)
+	}
+	return cut(fmt.Sprint(v))
+}
+
+// cut shortens a cell in the middle: attribute names often differ only at their ends.
+func cut(text string) string {
+	r := []rune(clean(text))
+	if len(r) <= cellWidth {
+		return string(r)
+	}
+	const head = cellWidth / 2
+	return string(slices.Concat(r[:head], []rune("…"), r[len(r)-(cellWidth-head-1):]))
+}
+
+// clean keeps what a BMC says from moving the cursor.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func plural(n int, thing string) string {
@@ -35,11 +124,4 @@ func plural(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-func cell(v any) string {
-	if v == nil || v == "" {
-		return "-"
-	}
-	return fmt.Sprint(v)
 }

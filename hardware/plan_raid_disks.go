@@ -1,0 +1,266 @@
+package hardware
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// choice is the disks of a volume to create.
+type choice struct{ members, spares []Drive }
+
+func (c choice) all() []Drive { return append(slices.Clone(c.members), c.spares...) }
+
+// misfit says why a controller has no disks for a wish, and which field asks too much.
+type misfit struct{ field, reason string }
+
+// unclear says why disks and volumes of a controller cannot be told, empty if they can.
+func (c Controller) unclear() string {
+	if c.Partial {
+		return "which could not be read whole"
+	}
+	seen := map[string]bool{}
+	for _, d := range c.Drives {
+		if seen[d.Identity()] {
+			return fmt.Sprintf("which has two disks called %q", d.Identity())
+		}
+		seen[d.Identity()] = true
+	}
+	clear(seen)
+	for _, v := range c.Volumes {
+		if seen[v.ID] {
+			return fmt.Sprintf("which has two volumes called %q", v.ID)
+		}
+		seen[v.ID] = true
+	}
+	return ""
+}
+
+// find looks for the disks that w names. claimed are disks that other wishes name.
+func (p *raidPlanner) find(w *wish, claimed map[string]bool) bool {
+	before := len(*p.problems)
+	picked := map[string]bool{}
+	for i, name := range w.Disks {
+		bad := func(found, expected, hint string) {
+			p.problems.add(fmt.Sprintf("%s/disks/%d", w.path, i), found, expected, hint)
+		}
+		on, disk, matches := p.disk(name, w.Controller)
+		switch {
+		case matches == 0:
+			bad(fmt.Sprintf("%q", name), "one of "+p.disks(w.Controller), "a disk is named by its serial number, WWN or ID")
+		case matches > 1:
+			bad(fmt.Sprintf("%q, which %d disks are called", name, matches), "one disk", "name it by its serial number, or the controller too")
+		case w.on != nil && on != w.on:
+			bad(fmt.Sprintf("%q on %s", name, on.ID), "a disk on "+w.on.ID+" like the others", "")
+		case claimed[on.ID+"/"+disk.Identity()]:
+			bad(fmt.Sprintf("%q", name), "a disk once", "it is named already, perhaps by another of its names")
+		case !w.accepts(disk):
+			bad(fmt.Sprintf("%q, %s of %d bytes", name, disk.kind(), disk.SizeBytes), "a disk"+w.kind(), "")
+		default:
+			claimed[on.ID+"/"+disk.Identity()] = true
+			picked[disk.Identity()] = true
+			w.on = on
+		}
+	}
+	if len(*p.problems) > before {
+		return false
+	}
+	for _, d := range w.on.Drives {
+		if picked[d.Identity()] {
+			w.named = append(w.named, d)
+		}
+	}
+	if w.on.blind != "" {
+		p.problems.add(w.path, w.on.ID+", "+w.on.blind, "a controller that can be seen whole", unreadableHint(p.seen))
+		return false
+	}
+	return true
+}
+
+// disk finds a disk by one of its names, and how many have it.
+func (p *raidPlanner) disk(name, controller string) (on *controllerPlan, found Drive, matches int) {
+	for _, c := range p.controllers {
+		if controller != "" && c.ID != controller {
+			continue
+		}
+		for _, d := range c.Drives {
+			if name == d.Serial || name == d.ID || strings.EqualFold(name, d.WWN) {
+				on, found = c, d
+				matches++
+			}
+		}
+	}
+	return on, found, matches
+}
+
+// disks lists the disks that may be named.
+func (p *raidPlanner) disks(controller string) string {
+	var out []string
+	for _, c := range p.controllers {
+		if controller == "" || c.ID == controller {
+			out = append(out, identities(c.Drives)...)
+		}
+	}
+	if len(out) == 0 {
+		return "the machine's disks, of which none was seen"
+	}
+	return strings.Join(out, ", ")
+}
+
+// choose picks disks for w in slot order, all of one medium and protocol, or says why not.
+func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
+	var groups [][]Drive
+	for _, d := range c.Drives {
+		if c.taken[d.Identity()] || d.failed() || !w.accepts(d) {
+			continue
+		}
+		i := slices.IndexFunc(groups, func(g []Drive) bool { return g[0].group() == d.group() })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], d)
+	}
+	if w.on != nil {
+		return c.chooseNamed(w, groups)
+	}
+	if len(groups) == 0 {
+		return choice{}, &misfit{"", "no free disk"}
+	}
+	if w.DiskCount == Remaining && len(groups) > 1 {
+		return choice{}, &misfit{"", "mixed media " + strings.Join(kinds(groups), " and ")}
+	}
+	var counts []string
+	var worst *misfit
+	for _, free := range groups {
+		n := int(w.DiskCount)
+		if w.DiskCount == Remaining {
+			n = w.RAIDLevel.Fit(len(free) - w.Spares)
+		}
+		if n == 0 || n > len(free) {
+			counts = append(counts, strings.TrimSpace(fmt.Sprintf("%d %s", len(free), free[0].group())))
+			continue
+		}
+		picked, why := c.check(w, choice{members: free[:n]}, free[n:])
+		if why == nil {
+			return picked, nil
+		}
+		worst = why
+	}
+	if worst != nil {
+		return choice{}, worst
+	}
+	return choice{}, &misfit{"", strings.Join(counts, " and ") + " free disks"}
+}
+
+// chooseNamed takes the disks that w names, and spares among the free ones like them.
+func (c *controllerPlan) chooseNamed(w *wish, groups [][]Drive) (choice, *misfit) {
+	for _, d := range w.named {
+		if d.failed() {
+			return choice{}, &misfit{"/disks", "the failed disk " + d.Identity()}
+		}
+		if d.group() != w.named[0].group() {
+			return choice{}, &misfit{"/disks", fmt.Sprintf("mixed media %s and %s", w.named[0].kind(), d.kind())}
+		}
+	}
+	named := identities(w.named)
+	var free []Drive
+	for _, g := range groups {
+		for _, d := range g {
+			if d.group() == w.named[0].group() && !slices.Contains(named, d.Identity()) {
+				free = append(free, d)
+			}
+		}
+	}
+	return c.check(w, choice{members: w.named}, free)
+}
+
+// check adds spares out of free to the members and checks the size.
+func (c *controllerPlan) check(w *wish, picked choice, free []Drive) (choice, *misfit) {
+	all, err := w.RAIDLevel.Usable(sizes(picked.members))
+	switch {
+	case err == nil && w.SizeBytes > all:
+		return picked, &misfit{"/size_bytes", fmt.Sprintf("room for %d bytes", all)}
+	case c.WholeDisksOnly && !sizeFits(w.SizeBytes, all):
+		return picked, &misfit{"/size_bytes", fmt.Sprintf("volumes of whole disks only, here %d bytes,", all)}
+	}
+	smallest := slices.Min(sizes(picked.members))
+	for _, d := range free {
+		if len(picked.spares) < w.Spares && d.SizeBytes >= smallest {
+			picked.spares = append(picked.spares, d)
+		}
+	}
+	if len(picked.spares) < w.Spares {
+		return picked, &misfit{"/spare_count", plural(len(picked.spares), "free disk") + " as spare"}
+	}
+	return picked, nil
+}
+
+func sizes(disks []Drive) []int64 {
+	out := make([]int64, len(disks))
+	for i, d := range disks {
+		out[i] = d.SizeBytes
+	}
+	return out
+}
+
+func kinds(groups [][]Drive) []string {
+	var out []string
+	for _, g := range groups {
+		out = append(out, g[0].kind())
+	}
+	return out
+}
+
+func (v VolumeProfile) accepts(d Drive) bool {
+	return (v.Media == "" || strings.EqualFold(v.Media, d.Media)) && (v.Protocol == "" || strings.EqualFold(v.Protocol, d.Protocol)) &&
+		d.SizeBytes >= v.DiskMinBytes && (v.DiskMaxBytes == 0 || d.SizeBytes <= v.DiskMaxBytes)
+}
+
+// kind says in words which disks v accepts.
+func (v VolumeProfile) kind() string {
+	text := ""
+	if v.Media != "" || v.Protocol != "" {
+		text += " of " + strings.TrimSpace(v.Protocol+" "+v.Media)
+	}
+	switch {
+	case v.DiskMinBytes > 0 && v.DiskMaxBytes > 0:
+		text += fmt.Sprintf(" of %d to %d bytes", v.DiskMinBytes, v.DiskMaxBytes)
+	case v.DiskMinBytes > 0:
+		text += fmt.Sprintf(" of at least %d bytes", v.DiskMinBytes)
+	case v.DiskMaxBytes > 0:
+		text += fmt.Sprintf(" of at most %d bytes", v.DiskMaxBytes)
+	}
+	return text
+}
+
+func (v VolumeProfile) want() string {
+	text := "the remaining disks"
+	if v.DiskCount != Remaining {
+		text = plural(int(v.DiskCount), "disk")
+	}
+	text += v.kind() + " for " + string(v.RAIDLevel)
+	if v.Spares > 0 {
+		text += " and " + plural(v.Spares, "spare")
+	}
+	if v.SizeBytes > 0 {
+		text += fmt.Sprintf(" of %d bytes", v.SizeBytes)
+	}
+	if v.RAIDLevel != JBOD {
+		text += ": " + v.RAIDLevel.diskRule() + ", alike"
+	}
+	return text
+}
+
+func (d Drive) failed() bool { return d.Health == "Critical" }
+
+// group is what disks of one volume have in common.
+func (d Drive) group() string { return strings.TrimSpace(d.Protocol + " " + d.Media) }
+
+// kind is the group for people.
+func (d Drive) kind() string {
+	if g := d.group(); g != "" {
+		return g
+	}
+	return "a disk of unknown kind"
+}
