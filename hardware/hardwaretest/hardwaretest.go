@@ -19,6 +19,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,18 +29,24 @@ import (
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// Rig is one fresh machine: four like blank disks on one controller, no volume, a BIOS with
-// virtualization, IOMMU and SR-IOV off. Target logs in with User and Password.
+// Rig is one fresh machine. Target logs in with User and Password.
 type Rig struct {
 	Target         hardware.Target
 	User, Password string
+	// Profile changes all that can be changed on this machine: BIOS, boot, and, where volumes can
+	// be made, one volume on disks that are in none. It destroys nothing but their data.
+	Profile hardware.Profile
 	// Configurator returns a new Configurator whose requests to the machine go through
 	// wrap, if that is not nil.
 	Configurator func(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) hardware.Configurator
 	// State is counted behind the Configurator's back.
 	State func() State
-	// AddVolume makes a RAID0 volume on the first disk, as somebody else would.
+	// AddVolume makes a volume on a disk that Profile claims, as somebody else would. Nil where no
+	// volumes can be made.
 	AddVolume func(t *testing.T)
+	// ChangeSetting makes the machine another one than was planned for in what Profile sets, and
+	// what is planned for another plan: as somebody else would. Nil: AddVolume does.
+	ChangeSetting func(t *testing.T)
 	// EndSessions drops the sessions of a client that died, as a BMC does after a time.
 	EndSessions func()
 }
@@ -51,6 +58,9 @@ type State struct {
 	Wipes    map[string]int // by disk: how often its data was destroyed
 	Boots    int            // how often firmware started
 	Sessions int            // open now
+	// Collisions counts changes that the machine cannot bear at the same time and had to: jobs
+	// for BIOS and RAID at once.
+	Collisions int
 }
 
 // Case is one rule with its test. NewRig is called for each machine the case needs.
@@ -58,14 +68,6 @@ type Case struct {
 	Name string
 	Rule string
 	Run  func(t *testing.T, newRig func(*testing.T) *Rig)
-}
-
-// profile changes everything that can be changed: BIOS, RAID and boot.
-func profile(t *testing.T) hardware.Profile {
-	t.Helper()
-	p, err := hardware.ParseProfile([]byte(`{"bios":{"set":"Virtualization"},"raid":{"set":"SingleRaid10"},"boot":{"target":"pxe"}}`))
-	require.NoError(t, err)
-	return p
 }
 
 func plan(t *testing.T, r *Rig, want hardware.Profile) *hardware.Plan {
@@ -100,39 +102,70 @@ func Cases() []Case {
 func planHasNoEffect(t *testing.T, newRig func(*testing.T) *Rig) {
 	r := newRig(t)
 	before := r.State()
-	require.NotEmpty(t, plan(t, r, profile(t)).Operations)
+	require.NotEmpty(t, plan(t, r, r.Profile).Operations)
 	require.Equal(t, before, r.State())
 }
 
 func applyConverges(t *testing.T, newRig func(*testing.T) *Rig) {
 	r := newRig(t)
-	p := plan(t, r, profile(t))
+	p := plan(t, r, r.Profile)
+	before := r.State()
 	res, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, p, consent())
 	require.NoError(t, err)
 	require.Len(t, res.Done, len(p.Operations), "each operation is verified and reported")
 	require.Equal(t, p.Reboots(), res.Reboots, "as many reboots as planned")
 	s := r.State()
-	require.Equal(t, 1, s.Boots)
-	require.Equal(t, 1, s.Volumes)
-	require.True(t, plan(t, r, profile(t)).Empty())
+	require.Equal(t, p.Reboots(), s.Boots-before.Boots, "resets of the machine")
+	require.Zero(t, s.Collisions)
+	require.Equal(t, volumes(p), s.Volumes-before.Volumes)
+	require.True(t, plan(t, r, r.Profile).Empty())
+}
+
+// volumes is how many there are more after a plan.
+func volumes(p *hardware.Plan) (n int) {
+	for _, op := range p.Operations {
+		switch op.Action {
+		case hardware.ActionCreateVolume:
+			n++
+		case hardware.ActionDeleteVolume:
+			n--
+		}
+	}
+	return n
+}
+
+// destroyed is how often a plan destroys each disk's data.
+func destroyed(p *hardware.Plan) map[string]int {
+	out := map[string]int{}
+	for _, op := range p.Operations {
+		for _, disk := range op.Destroys {
+			out[disk]++
+		}
+	}
+	return out
 }
 
 func partsCommute(t *testing.T, newRig func(*testing.T) *Rig) {
-	whole := profile(t)
-	bios, raid := hardware.Profile{BIOS: whole.BIOS}, hardware.Profile{RAID: whole.RAID}
-	for _, order := range [][]hardware.Profile{{bios, raid}, {raid, bios}} {
+	for _, backwards := range []bool{false, true} {
 		r := newRig(t)
-		for _, part := range order {
+		parts := []hardware.Profile{{BIOS: r.Profile.BIOS}, {RAID: r.Profile.RAID}, {Boot: r.Profile.Boot}}
+		if backwards {
+			slices.Reverse(parts)
+		}
+		for _, part := range parts {
 			_, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, plan(t, r, part), consent())
 			require.NoError(t, err)
 		}
-		require.True(t, plan(t, r, bios).Empty() && plan(t, r, raid).Empty())
+		for _, part := range parts {
+			require.True(t, plan(t, r, part).Empty())
+		}
+		require.Zero(t, r.State().Collisions)
 	}
 }
 
 func applyTwice(t *testing.T, newRig func(*testing.T) *Rig) {
 	r := newRig(t)
-	p := plan(t, r, profile(t))
+	p := plan(t, r, r.Profile)
 	c := r.Configurator(t, nil)
 	_, err := c.Apply(t.Context(), r.Target, p, consent())
 	require.NoError(t, err)
@@ -145,7 +178,11 @@ func applyTwice(t *testing.T, newRig func(*testing.T) *Rig) {
 
 func consentFirst(t *testing.T, newRig func(*testing.T) *Rig) {
 	r := newRig(t)
-	p := plan(t, r, hardware.Profile{RAID: profile(t).RAID})
+	p := plan(t, r, hardware.Profile{RAID: r.Profile.RAID})
+	if r.Profile.RAID == nil {
+		require.Empty(t, p.Destroys())
+		return
+	}
 	c := r.Configurator(t, nil)
 	before := r.State()
 	for _, opts := range []*hardware.ApplyOptions{nil, {}, {Authorize: func(context.Context, hardware.Destruction) error { return errors.New("no") }}} {
@@ -169,13 +206,28 @@ func consentFirst(t *testing.T, newRig func(*testing.T) *Rig) {
 }
 
 func stalePlan(t *testing.T, newRig func(*testing.T) *Rig) {
-	r := newRig(t)
-	p := plan(t, r, profile(t))
-	r.AddVolume(t)
-	before := r.State()
-	_, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, p, consent())
-	require.ErrorIs(t, err, hardware.ErrStalePlan)
-	require.Equal(t, before, r.State())
+	for _, keeps := range []bool{false, true} {
+		r := newRig(t)
+		change := r.ChangeSetting
+		if change == nil {
+			change = r.AddVolume
+		}
+		c := r.Configurator(t, nil)
+		var p *hardware.Plan
+		if keeps { // what was observed by the one that applies
+			seen, err := c.Observe(t.Context(), r.Target)
+			require.NoError(t, err)
+			p, err = hardware.NewPlan(r.Profile, seen)
+			require.NoError(t, err)
+		} else {
+			p = plan(t, r, r.Profile)
+		}
+		change(t)
+		before := r.State()
+		_, err := c.Apply(t.Context(), r.Target, p, consent())
+		require.ErrorIs(t, err, hardware.ErrStalePlan)
+		require.Equal(t, before, r.State())
+	}
 }
 
 // atEach runs a case with a wrapper that acts at the n-th request, for every n that Apply
@@ -186,35 +238,32 @@ func atEach(t *testing.T, run func(n int) (reached bool)) {
 	for run(n) {
 		n++
 	}
-	require.Greater(t, n, 10, "requests of one Apply")
+	require.Greater(t, n, 5, "requests of one Apply")
 }
 
 func crashAnywhere(t *testing.T, newRig func(*testing.T) *Rig) {
 	for _, effect := range []bool{true, false} {
 		atEach(t, func(n int) bool {
 			r := newRig(t)
-			r.AddVolume(t)
-			p := plan(t, r, profile(t))
+			if r.AddVolume != nil {
+				r.AddVolume(t)
+			}
+			p := plan(t, r, r.Profile)
 			before := r.State()
 			k := &killer{left: n, effect: effect}
 			_, err := r.Configurator(t, k.wrap).Apply(t.Context(), r.Target, p, consent())
 			if k.hit && err == nil {
-				require.True(t, plan(t, r, profile(t)).Empty(), "only the logout may fail unnoticed")
+				require.True(t, plan(t, r, r.Profile).Empty(), "only the logout may fail unnoticed")
 			}
 			r.EndSessions()
 			_, err = r.Configurator(t, nil).Apply(t.Context(), r.Target, p, consent())
 			require.NoError(t, err, "continued after request %d", n)
-			require.True(t, plan(t, r, profile(t)).Empty())
+			require.True(t, plan(t, r, r.Profile).Empty())
 			s := r.State()
-			require.Equal(t, 1, s.Volumes)
-			destroyed := map[string]int{}
-			for _, op := range p.Operations {
-				for _, disk := range op.Destroys {
-					destroyed[disk]++
-				}
-			}
+			require.Equal(t, volumes(p), s.Volumes-before.Volumes)
+			require.Zero(t, s.Collisions)
 			for disk, wipes := range s.Wipes {
-				require.Equal(t, destroyed[disk], wipes-before.Wipes[disk], "%s after request %d: as often as planned", disk, n)
+				require.Equal(t, destroyed(p)[disk], wipes-before.Wipes[disk], "%s after request %d: as often as planned", disk, n)
 			}
 			return k.hit
 		})
@@ -224,20 +273,20 @@ func crashAnywhere(t *testing.T, newRig func(*testing.T) *Rig) {
 func lostAnswers(t *testing.T, newRig func(*testing.T) *Rig) {
 	atEach(t, func(n int) bool {
 		r := newRig(t)
-		p := plan(t, r, profile(t))
+		p := plan(t, r, r.Profile)
 		before := r.State()
 		k := &killer{left: n, effect: true, revive: true}
 		_, err := r.Configurator(t, k.wrap).Apply(t.Context(), r.Target, p, consent())
 		if err == nil {
-			require.True(t, plan(t, r, profile(t)).Empty(), "success is success: request %d", n)
+			require.True(t, plan(t, r, r.Profile).Empty(), "success is success: request %d", n)
 		} else {
 			require.NotErrorIs(t, err, hardware.ErrRejected, "only a change sent twice is refused here")
 		}
 		s := r.State()
-		require.LessOrEqual(t, s.Volumes, 1)
-		require.LessOrEqual(t, s.Boots, 1)
+		require.LessOrEqual(t, s.Volumes-before.Volumes, volumes(p))
+		require.LessOrEqual(t, s.Boots-before.Boots, p.Reboots(), "request %d", n)
 		for disk, wipes := range s.Wipes {
-			require.LessOrEqual(t, wipes-before.Wipes[disk], 1, disk)
+			require.LessOrEqual(t, wipes-before.Wipes[disk], destroyed(p)[disk], disk)
 		}
 		return k.hit
 	})
@@ -246,7 +295,7 @@ func lostAnswers(t *testing.T, newRig func(*testing.T) *Rig) {
 func noSessionLeft(t *testing.T, newRig func(*testing.T) *Rig) {
 	atEach(t, func(n int) bool {
 		r := newRig(t)
-		p := plan(t, r, profile(t))
+		p := plan(t, r, r.Profile)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		k := &canceller{left: n, cancel: cancel}
@@ -258,7 +307,10 @@ func noSessionLeft(t *testing.T, newRig func(*testing.T) *Rig) {
 		return k.hit
 	})
 	r := newRig(t)
-	_, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, plan(t, r, profile(t)), nil)
+	if r.Profile.RAID == nil {
+		return
+	}
+	_, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, plan(t, r, r.Profile), nil)
 	require.ErrorIs(t, err, hardware.ErrNotAuthorized)
 	require.Zero(t, r.State().Sessions, "after an error")
 }
@@ -266,7 +318,7 @@ func noSessionLeft(t *testing.T, newRig func(*testing.T) *Rig) {
 func noCredentials(t *testing.T, newRig func(*testing.T) *Rig) {
 	atEach(t, func(n int) bool {
 		r := newRig(t)
-		p := plan(t, r, profile(t))
+		p := plan(t, r, r.Profile)
 		k := &echo{left: n}
 		_, err := r.Configurator(t, k.wrap).Apply(t.Context(), r.Target, p, consent())
 		if err != nil {

@@ -22,7 +22,10 @@ func TestConformance(t *testing.T) {
 
 func conformanceRig(t *testing.T) *hardwaretest.Rig {
 	r := newRig(t, 4, nil)
+	profile, err := hardware.ParseProfile([]byte(wholeProfile))
+	require.NoError(t, err)
 	return &hardwaretest.Rig{
+		Profile:  profile,
 		Target:   r.target,
 		User:     user,
 		Password: password,

@@ -351,10 +351,12 @@ func readExpand(root gjson.Result) expand {
 func (n *conn) getExpanded(ctx context.Context, uri string, can *bool, levels int64) (doc, error) {
 	if *can && !strings.Contains(uri, "?") {
 		d, err := n.get(ctx, fmt.Sprintf("%s?$expand=.($levels=%d)", uri, min(levels, n.expand.levels)))
-		if err == nil || statusOf(err) == 0 || statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusUnauthorized {
+		switch statusOf(err) {
+		case http.StatusBadRequest, http.StatusNotAcceptable, http.StatusInternalServerError, http.StatusNotImplemented:
+			*can = false
+		default:
 			return d, err
 		}
-		*can = false
 	}
 	return n.get(ctx, uri)
 }

@@ -2,6 +2,8 @@ package redfish_test
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"testing"
 	"time"
@@ -77,3 +79,6 @@ func (r *rig) plan(t *testing.T, profile string) *hardware.Plan {
 func allow(context.Context, hardware.Destruction) error { return nil }
 
 const wholeProfile = `{"bios":{"set":"Virtualization"},"raid":{"set":"SingleRaid10"},"boot":{"target":"pxe"}}`
+
+// discard is for servers whose clients are meant to hang up.
+var discard = log.New(io.Discard, "", 0)

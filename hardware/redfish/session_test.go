@@ -1,0 +1,214 @@
+package redfish_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/crowbarkit/crowbarkit/hardware"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
+)
+
+// keeping is a Configurator that keeps sessions for a minute.
+func (r *rig) keeping(t *testing.T) *redfish.Configurator {
+	t.Helper()
+	c, err := redfish.New(redfish.Config{Transport: r.transport(), KeepSession: time.Minute})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close(context.Background())) })
+	return c
+}
+
+func (r *rig) logins() (n int) {
+	for _, q := range r.bmc.RequestLog() {
+		if q.Method == http.MethodPost && q.Path == "/redfish/v1/SessionService/Sessions" {
+			n++
+		}
+	}
+	return n
+}
+
+func TestSessionIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4, nil)
+		c := r.keeping(t)
+		first, err := c.Observe(t.Context(), r.target)
+		require.NoError(t, err)
+		require.Equal(t, 1, r.bmc.Sessions())
+		second, err := c.Observe(t.Context(), r.target)
+		require.NoError(t, err)
+		require.Less(t, second.Requests, first.Requests, "each call counts its own")
+		require.Equal(t, 1, r.logins())
+
+		time.Sleep(2 * time.Minute) // in the bubble: the session is ended when nobody comes
+		synctest.Wait()
+		require.Zero(t, r.bmc.Sessions())
+		_, err = c.Observe(t.Context(), r.target)
+		require.NoError(t, err)
+		require.Equal(t, 2, r.logins())
+		require.NoError(t, c.Close(t.Context()))
+		require.Zero(t, r.bmc.Sessions())
+
+		_, err = c.Observe(t.Context(), r.target)
+		require.NoError(t, err, "a closed one works on")
+		require.Zero(t, r.bmc.Sessions(), "and keeps nothing")
+	})
+}
+
+func TestSessionIsNotLentToAnotherUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0, nil)
+		c := r.keeping(t)
+		_, err := c.Observe(t.Context(), r.target)
+		require.NoError(t, err)
+		other := r.target
+		other.Credentials = func(context.Context) (string, string, error) { return user, "guessed", nil }
+		_, err = c.Observe(t.Context(), other)
+		require.ErrorIs(t, err, hardware.ErrUnauthorized)
+		other.Credentials = nil
+		_, err = c.Observe(t.Context(), other)
+		require.ErrorIs(t, err, hardware.ErrUnauthorized)
+	})
+}
+
+func TestSessionIsNotKeptAfterCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0, nil)
+		c := r.keeping(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		target := r.target
+		target.Credentials = func(context.Context) (string, string, error) { defer cancel(); return user, password, nil }
+		_, err := c.Observe(ctx, target)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, r.bmc.Sessions())
+	})
+}
+
+// A session that the BMC forgot is opened again, and its credentials asked for again.
+func TestSessionIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0, nil)
+		c := r.keeping(t)
+		_, err := c.Observe(t.Context(), r.target)
+		require.NoError(t, err)
+		r.bmc.DropSessions()
+		_, err = c.Observe(t.Context(), r.target)
+		require.NoError(t, err)
+		require.Equal(t, 2, r.logins())
+		require.Equal(t, 1, r.bmc.Sessions())
+	})
+}
+
+// What was observed a moment ago is not read again for settings, but a change of them by
+// somebody else is noticed.
+func TestFreshObservation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const profile = `{"bios":{"set":"Virtualization"}}`
+		r := newRig(t, 4, nil)
+		r.c = r.keeping(t)
+		plan := r.plan(t, profile)
+		res, err := r.c.Apply(t.Context(), r.target, plan, nil)
+		require.NoError(t, err)
+		require.LessOrEqual(t, res.Requests, 12)
+		require.True(t, r.plan(t, profile).Empty())
+
+		plan = r.plan(t, `{"bios":{"set":"Storage"}}`)
+		require.NoError(t, r.machine.SetBIOS(map[string]any{"ProcVirtualization": "Disabled"}))
+		_, err = r.c.Apply(t.Context(), r.target, plan, nil)
+		require.ErrorIs(t, err, hardware.ErrStalePlan)
+	})
+}
+
+// At most RequestsPerBMC are in flight to one BMC, however many callers there are.
+func TestRequestsPerBMC(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, nil)
+		r.bmc.SetLatency(time.Second)
+		var now, most atomic.Int32
+		c, err := redfish.New(redfish.Config{RequestsPerBMC: 3, Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+			}
+			return r.transport().RoundTrip(q)
+		})})
+		require.NoError(t, err)
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				_, err := c.Observe(t.Context(), r.target)
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		require.Equal(t, int32(3), most.Load())
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A busy BMC is asked again when it says, not before, and not for ever.
+func TestRetryAfter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		header string
+		waits  time.Duration
+	}{
+		"seconds": {"7", 7 * time.Second},
+		"date":    {time.Date(2000, 1, 1, 0, 0, 9, 0, time.UTC).Format(http.TimeFormat), 9 * time.Second},
+		"nothing": {"", 5 * time.Second},
+		"garbage": {"soon", 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // time begins in 2000
+				r := newRig(t, 0, nil)
+				busy := true
+				c, err := redfish.New(redfish.Config{Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
+					if busy && q.URL.Path == "/redfish/v1/Systems/1/Bios" {
+						busy = false
+						return refusal(q, http.StatusServiceUnavailable, http.Header{"Retry-After": {tt.header}}), nil
+					}
+					return r.transport().RoundTrip(q)
+				})})
+				require.NoError(t, err)
+				start := time.Now()
+				_, err = c.Observe(t.Context(), r.target)
+				require.NoError(t, err)
+				require.Equal(t, tt.waits, time.Since(start))
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0, nil)
+		c, err := redfish.New(redfish.Config{Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
+			if q.URL.Path == "/redfish/v1/Systems" {
+				return refusal(q, http.StatusServiceUnavailable, http.Header{"Retry-After": {"40"}}), nil
+			}
+			return r.transport().RoundTrip(q)
+		})})
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = c.Observe(t.Context(), r.target)
+		require.ErrorIs(t, err, hardware.ErrRejected)
+		require.LessOrEqual(t, time.Since(start), time.Minute)
+	})
+}
+
+func refusal(q *http.Request, status int, header http.Header) *http.Response {
+	return &http.Response{StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody, Request: q}
+}
+
+func TestConfigRefused(t *testing.T) {
+	for _, c := range []redfish.Config{{PollInterval: -1}, {RequestsPerBMC: -1}, {KeepSession: -time.Second}} {
+		_, err := redfish.New(c)
+		require.ErrorIs(t, err, hardware.ErrInvalid)
+	}
+}
