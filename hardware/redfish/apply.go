@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -167,128 +166,6 @@ func (a *applier) done(op hardware.Operation) {
 
 func (a *applier) cannot(op hardware.Operation) error {
 	return fmt.Errorf("redfish: %s: %s: %w", a.target.Node, op.ID, hardware.ErrUnsupported)
-}
-
-// changeSettings writes boot and BIOS settings, resets the machine if any needs it, and waits
-// until they are in force.
-func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation) error {
-	if len(ops) == 0 {
-		return nil
-	}
-	var bios, waits []hardware.Operation
-	reset := false
-	for _, op := range ops {
-		reset = reset || op.Reboot
-		if op.Component == hardware.ComponentBIOS {
-			a.progress(op.ID, hardware.PhaseStarted, "%s = %v", op.Target, op.After)
-			bios, waits = append(bios, op), append(waits, op)
-			continue
-		}
-		err := a.writeBoot(ctx, op)
-		if err == nil && !op.Reboot {
-			err = a.settle(ctx, op)
-		} else if err == nil {
-			waits = append(waits, op)
-		}
-		if err != nil {
-			return a.changed(err)
-		}
-	}
-	if len(bios) > 0 {
-		if err := a.writeBIOS(ctx, bios); err != nil {
-			return a.changed(err)
-		}
-	}
-	if reset {
-		if a.c.clock.Now().Sub(a.view.systemAt) > a.c.config.PollInterval {
-			if err := a.refreshSystem(ctx); err != nil {
-				return err
-			}
-		}
-		a.progress("", hardware.PhaseWaiting, "resetting the machine")
-		a.res.Reboots++
-		if err := a.reset(ctx); err != nil {
-			return err
-		}
-	}
-	if len(waits) == 0 {
-		return nil
-	}
-	timeout := fmt.Errorf("redfish: %s: %w: settings are not in force after the reset", a.target.Node, hardware.ErrNotConverged)
-	if err := a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) { return a.inForce(ctx) }); err != nil {
-		return err
-	}
-	for _, op := range waits {
-		a.done(op)
-	}
-	return nil
-}
-
-// changed makes a change by somebody else a stale plan.
-func (a *applier) changed(err error) error {
-	if errors.Is(err, errChanged) {
-		return fmt.Errorf("redfish: %s: %w: settings were changed by somebody else while they were written (%w)", a.target.Node, hardware.ErrStalePlan, err)
-	}
-	return err
-}
-
-// settle reads back a boot setting that needs no reset.
-func (a *applier) settle(ctx context.Context, op hardware.Operation) error {
-	timeout := fmt.Errorf("redfish: %s: %s: %w: it reads back as before", a.target.Node, op.ID, hardware.ErrNotConverged)
-	err := a.c.poll(ctx, a.c.config.SettleTimeout, timeout, func() (bool, error) {
-		if err := a.refreshSystem(ctx); err != nil {
-			return false, err
-		}
-		left, err := a.left()
-		return err == nil && !slices.ContainsFunc(left.Operations, func(o hardware.Operation) bool { return o.ID == op.ID }), err
-	})
-	if err == nil {
-		a.done(op)
-	}
-	return err
-}
-
-// left plans for the settings again, on what was read last.
-func (a *applier) left() (*hardware.Plan, error) {
-	return hardware.NewPlan(hardware.Profile{BIOS: a.plan.Profile.BIOS, Boot: a.plan.Profile.Boot}, a.view.snap)
-}
-
-// inForce reads back: POST is over, no task or job is left, nothing pends, nothing is left to set.
-func (a *applier) inForce(ctx context.Context) (bool, error) {
-	if a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff || len(a.tasks) > 0 {
-		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff {
-			return false, err
-		}
-	}
-	hadTasks := len(a.tasks) > 0
-	if ended, err := a.tasksEnded(ctx); err != nil || !ended {
-		return false, err
-	}
-	if a.quirks.SettingsMakeJobs || hadTasks {
-		a.readJobs(ctx, a.view)
-		if atWork, scheduled := settingsJob(a.view.snap.Jobs); atWork || scheduled || running(a.view.snap.Jobs) {
-			return false, nil
-		}
-	}
-	need := needed(a.plan.Profile)
-	if need.bios {
-		bios, err := a.get(ctx, a.view.biosURI)
-		if err != nil {
-			return false, err
-		}
-		a.setBIOS(ctx, a.view, bios)
-	}
-	if need.bootOptions {
-		if err := a.refreshSystem(ctx); err != nil {
-			return false, err
-		}
-		a.readPendingBoot(ctx, a.view)
-	}
-	if need.secureBoot {
-		a.readSecureBoot(ctx, a.view)
-	}
-	left, err := a.left()
-	return err == nil && left.Empty(), err
 }
 
 // authorize asks before data is destroyed.

@@ -2,8 +2,6 @@ package redfish
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -150,54 +148,4 @@ func (n *conn) readSecureBoot(ctx context.Context, v *view) {
 	v.secureBoot = d
 	v.snap.SecureBoot = &hardware.SecureBoot{Enabled: d.Get("SecureBootEnable").Bool(),
 		Current: text(d, "SecureBootCurrentBoot") == "Enabled", Mode: text(d, "SecureBootMode")}
-}
-
-// writeBoot sends one boot setting. Whether it took is read back: at once for those that need no
-// reset, a Supermicro/AMI board having answered 200 and kept the old override (redfish.md C2).
-func (a *applier) writeBoot(ctx context.Context, op hardware.Operation) error {
-	body, on := map[string]any{}, a.view.system
-	switch op.Target {
-	case hardware.TargetOverride:
-		want, _ := op.After.(string)
-		source, enabled := bootSource(hardware.BootTarget(want)), "Continuous"
-		switch source {
-		case "":
-			return a.cannot(op)
-		case "None":
-			enabled = "Disabled"
-		}
-		body["Boot"] = map[string]any{"BootSourceOverrideTarget": source, "BootSourceOverrideEnabled": enabled}
-	case hardware.TargetMode:
-		// A mode alone is no override on some BMCs, so what is there is sent along.
-		b := a.view.snap.Boot
-		body["Boot"] = map[string]any{"BootSourceOverrideMode": op.After, "BootSourceOverrideTarget": bootSource(b.Target), "BootSourceOverrideEnabled": b.Enabled}
-	case hardware.TargetOrder:
-		if on = a.view.bootTarget; !on.Exists() {
-			on = a.view.system
-		}
-		body["Boot"] = map[string]any{"BootOrder": op.After}
-	case hardware.TargetSecureBoot:
-		on = a.view.secureBoot
-		body["SecureBootEnable"] = op.After == "on"
-	default:
-		return a.cannot(op)
-	}
-	a.progress(op.ID, hardware.PhaseStarted, "%s %v", op.Target, op.After)
-	r, err := a.patch(ctx, a.uriOf(on), body, on.etag)
-	if err != nil && statusOf(err) == http.StatusBadRequest && op.Target == hardware.TargetOverride && op.After != string(hardware.BootNone) {
-		return fmt.Errorf("%w; the override that holds until it is changed may not be offered here", err)
-	}
-	a.follow202(r)
-	return err
-}
-
-// uriOf is where a resource of the view was read. The resource's own word is not always there.
-func (a *applier) uriOf(d doc) string {
-	switch d.Raw {
-	case a.view.system.Raw:
-		return a.view.systemURI
-	case a.view.secureBoot.Raw:
-		return id(a.view.system.Get("SecureBoot"))
-	}
-	return id(a.view.system.Get(`\@Redfish\.Settings.SettingsObject`))
 }

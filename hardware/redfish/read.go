@@ -1,0 +1,153 @@
+package redfish
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/crowbarkit/crowbarkit/hardware"
+)
+
+// doc is a resource with the ETag it was read with.
+type doc struct {
+	gjson.Result
+	etag string
+}
+
+// get reads a resource. A service that is busy is asked again when it says, for BusyTimeout.
+func (n *conn) get(ctx context.Context, uri string) (doc, error) {
+	start := n.c.clock.Now()
+	for {
+		resp, err := n.send(ctx, http.MethodGet, uri, nil, nil)
+		if s := statusOf(err); s == http.StatusServiceUnavailable || s == http.StatusTooManyRequests {
+			wait := retryAfter(n.wire.retryAfter, n.c.config.PollInterval, n.c.clock.Now())
+			if n.c.clock.Now().Add(wait).Sub(start) <= n.c.config.BusyTimeout {
+				select {
+				case <-n.c.clock.After(wait):
+					continue
+				case <-ctx.Done():
+					return doc{}, n.fail(ctx, "GET "+uri, ctx.Err())
+				}
+			}
+		}
+		if err != nil {
+			return doc{}, n.fail(ctx, "GET "+uri, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return doc{}, n.fail(ctx, "GET "+uri, err)
+		}
+		if !gjson.ValidBytes(body) {
+			return doc{}, &requestError{text: fmt.Sprintf("redfish: %s: GET %s: the reply is not JSON", n.target.Node, uri), kind: hardware.ErrUnsupported}
+		}
+		d := doc{Result: gjson.ParseBytes(body), etag: resp.Header.Get("ETag")}
+		if d.etag == "" {
+			d.etag = d.Get(`\@odata\.etag`).String()
+		}
+		return d, nil
+	}
+}
+
+// retryAfter reads a Retry-After (RFC 9110, 10.2.3): seconds or a date.
+func retryAfter(header string, unset time.Duration, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(strings.TrimSpace(header)); err == nil && seconds >= 0 {
+		return max(time.Duration(seconds)*time.Second, time.Second)
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(now), time.Second)
+	}
+	return unset
+}
+
+// members reads a collection and what is in it, in one request where the service expands.
+// Members that cannot be read are listed as such; complete is false then.
+func (n *conn) members(ctx context.Context, v *view, uri string) (out []doc, complete bool) {
+	complete = true
+	for pages := 0; uri != "" && pages < 100; pages++ {
+		list, err := n.getExpanded(ctx, uri, &n.expand.collections, 1)
+		if err != nil {
+			v.unreadable(uri, err)
+			return out, false
+		}
+		docs, all := n.follow(ctx, v, list.Get("Members").Array())
+		out, complete = append(out, docs...), complete && all
+		uri = list.Get(`Members\@odata\.nextLink`).String()
+	}
+	return out, complete
+}
+
+// follow reads the resources behind links, except those that came expanded.
+func (n *conn) follow(ctx context.Context, v *view, list []gjson.Result) (out []doc, complete bool) {
+	complete = true
+	for _, m := range list {
+		if expanded(m) {
+			out = append(out, inline(m))
+			continue
+		}
+		d, err := n.get(ctx, id(m))
+		if err != nil {
+			v.unreadable(id(m), err)
+			complete = false
+			continue
+		}
+		out = append(out, d)
+	}
+	return out, complete
+}
+
+// expanded reports whether a link came with the resource it leads to.
+func expanded(m gjson.Result) bool {
+	count := 0
+	m.ForEach(func(_, _ gjson.Result) bool { count++; return count < 3 })
+	return count > 2 || count == 2 && !m.Get(`\@odata\.type`).Exists()
+}
+
+// inline is a resource that came expanded in another.
+func inline(m gjson.Result) doc { return doc{Result: m, etag: m.Get(`\@odata\.etag`).String()} }
+
+// expand is how a service takes $expand (DSP0266, 7.3.1).
+type expand struct {
+	collections bool // collections bring their members
+	resources   bool // other resources bring what they link to
+	levels      int64
+}
+
+func readExpand(root gjson.Result) expand {
+	query := root.Get("ProtocolFeaturesSupported.ExpandQuery")
+	can := query.Get("NoLinks").Bool()
+	e := expand{collections: can, resources: can, levels: 1}
+	if query.Get("Levels").Bool() {
+		e.levels = max(e.levels, query.Get("MaxLevels").Int())
+	}
+	return e
+}
+
+// getExpanded asks for what a resource links to along with it, levels deep at most. A service
+// that claims to expand and then fails is not asked again; iLO expands collections only.
+func (n *conn) getExpanded(ctx context.Context, uri string, can *bool, levels int64) (doc, error) {
+	if *can && !strings.Contains(uri, "?") {
+		d, err := n.get(ctx, fmt.Sprintf("%s?$expand=.($levels=%d)", uri, min(levels, n.expand.levels)))
+		switch statusOf(err) {
+		case http.StatusBadRequest, http.StatusNotAcceptable, http.StatusInternalServerError, http.StatusNotImplemented:
+			*can = false
+		default:
+			return d, err
+		}
+	}
+	return n.get(ctx, uri)
+}
+
+// resource reads what a link leads to, unless it came expanded.
+func (n *conn) resource(ctx context.Context, link gjson.Result) (doc, error) {
+	if expanded(link) {
+		return inline(link), nil
+	}
+	return n.get(ctx, id(link))
+}
