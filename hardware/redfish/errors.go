@@ -126,7 +126,7 @@ func passing(err error) bool {
 	var e *requestError
 	var certificate *CertificateError
 	return errors.As(err, &e) && !errors.As(err, &certificate) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) &&
-		(e.status == 0 || e.status >= 500 || e.status == http.StatusTooManyRequests || e.status == http.StatusNotFound || e.status == http.StatusConflict)
+		(e.status == 0 && e.kind != hardware.ErrRejected || e.status >= 500 || e.status == http.StatusTooManyRequests || e.status == http.StatusNotFound || e.status == http.StatusConflict)
 }
 
 // doubtful reports whether a failed change may have taken effect all the same.
