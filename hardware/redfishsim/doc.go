@@ -1,10 +1,14 @@
 // Package redfishsim simulates servers and their baseboard management controllers.
 //
-// A [Machine] is a pure model of one server: power, POST, BIOS settings that pend until a
-// reset, disks that remember what was written and how often they were wiped, RAID volumes.
-// It has no goroutines and tells time by its clock only. A [BMC] is an http.Handler that
-// shows a machine as a Redfish service, shaped like real ones. [Transport] reaches any
-// number of BMCs in process; net/http/httptest or http.Server serve one over a socket.
+// A [Machine] is a pure model of one server: power, POST, boot order, BIOS settings that pend
+// until a reset, disks that remember what was written and how often they were wiped and that
+// may fail, RAID volumes, jobs. It has no goroutines and tells time by its clock only. A [BMC]
+// is an http.Handler that shows a machine as a Redfish service, shaped like real ones.
+// [Transport] reaches any number of BMCs in process; net/http/httptest or http.Server serve
+// one over a socket, and the command crowbar-bmc-sim many.
+//
+// Spec.Personality says whose BMC it is, see [Personalities]; Knobs and the methods of BMC
+// break things.
 //
 //	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Disks: redfishsim.Disks("node1", 4)}, nil)
 //	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: "root", Password: "secret"})

@@ -3,6 +3,7 @@ package redfishsim
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
@@ -10,27 +11,34 @@ import (
 
 // Spec is what does not change about a machine.
 type Spec struct {
-	Name         string `json:"name"`
-	Manufacturer string `json:"manufacturer,omitempty"` // default "CrowbarKit"
-	Model        string `json:"model,omitempty"`        // default "Simulated Server"
-	Serial       string `json:"serial,omitempty"`
-	UUID         string `json:"uuid,omitempty"`
+	Name string `json:"name"`
+	// Personality is whose BMC and BIOS the machine has, default Generic. It gives what is
+	// left empty below.
+	Personality  Personality `json:"personality,omitempty"`
+	Manufacturer string      `json:"manufacturer,omitempty"`
+	Model        string      `json:"model,omitempty"`
+	Serial       string      `json:"serial,omitempty"`
+	UUID         string      `json:"uuid,omitempty"`
 
 	CPUModel    string `json:"cpu_model,omitempty"`
 	CPUs        int    `json:"cpus,omitempty"`         // sockets, default 2
 	Cores       int    `json:"cores,omitempty"`        // per socket, default 16
 	MemoryBytes int64  `json:"memory_bytes,omitempty"` // default 128 GiB
+	DIMMs       int    `json:"dimms,omitempty"`        // of equal size, default 8
 
 	NICs        []NIC        `json:"nics,omitempty"`
 	Disks       []Disk       `json:"disks,omitempty"` // in slot order
 	Controllers []Controller `json:"controllers,omitempty"`
 
-	// Attributes is the BIOS of the model; nil means DefaultAttributes.
+	// Attributes is the BIOS of the model; nil means that of the personality.
 	Attributes []Attribute `json:"attributes,omitempty"`
+	// Dependencies are the rules between attributes; those of the personality come along
+	// with its attributes.
+	Dependencies []Dependency `json:"dependencies,omitempty"`
 	// BIOS overrides the factory values of attributes by name.
 	BIOS        map[string]any `json:"bios,omitempty"`
-	BIOSVersion string         `json:"bios_version,omitempty"` // default "2.19.1"
-	BMCVersion  string         `json:"bmc_version,omitempty"`  // default "7.10.30.00"
+	BIOSVersion string         `json:"bios_version,omitempty"`
+	BMCVersion  string         `json:"bmc_version,omitempty"`
 
 	Times Times `json:"times"`
 }
@@ -41,17 +49,26 @@ type Times struct {
 	POST     time.Duration // power to boot loader, default 90 s
 	Off      time.Duration // how long a restart keeps power off, default 5 s
 	Shutdown time.Duration // operating system shutting down, default 20 s
+	Job      time.Duration // what a BIOS job adds to POST, default 20 s
+	Volume   time.Duration // a job that makes or deletes a volume, default 30 s
+	Rebuild  time.Duration // a spare or a new disk taking over, default 10 min
+	BMC      time.Duration // a restart of the BMC, default 60 s
 }
 
 type timesJSON struct {
 	POST     float64 `json:"post_seconds,omitempty"`
 	Off      float64 `json:"off_seconds,omitempty"`
 	Shutdown float64 `json:"shutdown_seconds,omitempty"`
+	Job      float64 `json:"job_seconds,omitempty"`
+	Volume   float64 `json:"volume_seconds,omitempty"`
+	Rebuild  float64 `json:"rebuild_seconds,omitempty"`
+	BMC      float64 `json:"bmc_seconds,omitempty"`
 }
 
-// MarshalJSON gives post_seconds, off_seconds and shutdown_seconds.
+// MarshalJSON gives post_seconds, off_seconds and so on.
 func (t Times) MarshalJSON() ([]byte, error) {
-	return json.Marshal(timesJSON{t.POST.Seconds(), t.Off.Seconds(), t.Shutdown.Seconds()})
+	return json.Marshal(timesJSON{t.POST.Seconds(), t.Off.Seconds(), t.Shutdown.Seconds(), t.Job.Seconds(),
+		t.Volume.Seconds(), t.Rebuild.Seconds(), t.BMC.Seconds()})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -61,8 +78,24 @@ func (t *Times) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	of := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-	*t = Times{POST: of(doc.POST), Off: of(doc.Off), Shutdown: of(doc.Shutdown)}
+	*t = Times{of(doc.POST), of(doc.Off), of(doc.Shutdown), of(doc.Job), of(doc.Volume), of(doc.Rebuild), of(doc.BMC)}
 	return nil
+}
+
+func (t Times) withDefaults() Times {
+	or := func(d *time.Duration, seconds int) {
+		if *d == 0 {
+			*d = time.Duration(seconds) * time.Second
+		}
+	}
+	or(&t.POST, 90)
+	or(&t.Off, 5)
+	or(&t.Shutdown, 20)
+	or(&t.Job, 20)
+	or(&t.Volume, 30)
+	or(&t.Rebuild, 600)
+	or(&t.BMC, 60)
+	return t
 }
 
 // NIC is a network port.
@@ -70,6 +103,7 @@ type NIC struct {
 	Name      string `json:"name"`
 	MAC       string `json:"mac"`
 	SpeedMbps int64  `json:"speed_mbps,omitempty"`
+	Firmware  string `json:"firmware,omitempty"` // version, default "22.31.6"
 }
 
 // Disk is a physical disk.
@@ -81,6 +115,7 @@ type Disk struct {
 	Media      string `json:"media,omitempty"`      // HDD or SSD, default HDD
 	Protocol   string `json:"protocol,omitempty"`   // SAS, SATA or NVMe, default SAS
 	Controller string `json:"controller,omitempty"` // Controller.ID, default the first
+	Firmware   string `json:"firmware,omitempty"`   // version, default "GK21"
 }
 
 // Controller is a storage controller. One without RAID levels only passes disks through.
@@ -88,39 +123,11 @@ type Controller struct {
 	ID         string               `json:"id"`
 	Model      string               `json:"model,omitempty"`
 	RAIDLevels []hardware.RAIDLevel `json:"raid_levels,omitempty"`
-}
-
-// Attribute describes one BIOS setting.
-type Attribute struct {
-	Name        string                 `json:"name"`
-	DisplayName string                 `json:"display_name,omitempty"`
-	Type        hardware.AttributeType `json:"type"`
-	Values      []string               `json:"values,omitempty"`
-	Min         int64                  `json:"min,omitempty"`
-	Max         int64                  `json:"max,omitempty"`
-	ReadOnly    bool                   `json:"read_only,omitempty"`
-	Immediate   bool                   `json:"immediate,omitempty"` // takes effect without a reset
-	Factory     any                    `json:"factory"`
-}
-
-// DefaultAttributes is a BIOS with the settings that matter to a cluster, under the names
-// that Dell's BIOS gives them where it has them; virtualization, IOMMU and SR-IOV are off.
-func DefaultAttributes() []Attribute {
-	onOff := []string{"Enabled", "Disabled"}
-	return []Attribute{
-		{Name: "ProcVirtualization", DisplayName: "Virtualization Technology", Type: hardware.TypeEnumeration, Values: onOff, Factory: "Disabled"},
-		{Name: "IommuSupport", DisplayName: "IOMMU Support", Type: hardware.TypeEnumeration, Values: onOff, Factory: "Disabled"},
-		{Name: "SriovGlobalEnable", DisplayName: "SR-IOV Global Enable", Type: hardware.TypeEnumeration, Values: onOff, Factory: "Disabled"},
-		{Name: "LogicalProc", DisplayName: "Logical Processor", Type: hardware.TypeEnumeration, Values: onOff, Factory: "Enabled"},
-		{Name: "ProcX2Apic", DisplayName: "x2APIC Mode", Type: hardware.TypeEnumeration, Values: onOff, Factory: "Disabled"},
-		{Name: "BootMode", DisplayName: "Boot Mode", Type: hardware.TypeEnumeration, Values: []string{"Uefi", "Bios"}, Factory: "Uefi"},
-		{Name: "SysProfile", DisplayName: "System Profile", Type: hardware.TypeEnumeration,
-			Values: []string{"PerfPerWattOptimizedDapc", "PerfOptimized", "PerfPerWattOptimizedOs", "Custom"}, Factory: "PerfPerWattOptimizedDapc"},
-		{Name: "AcPwrRcvry", DisplayName: "AC Power Recovery", Type: hardware.TypeEnumeration, Values: []string{"On", "Off", "Last"}, Factory: "Last"},
-		{Name: "AcPwrRcvryUserDelay", DisplayName: "User Defined Delay", Type: hardware.TypeInteger, Min: 60, Max: 600, Factory: int64(60)},
-		{Name: "AssetTag", DisplayName: "Asset Tag", Type: hardware.TypeString, Max: 63, Immediate: true, Factory: ""},
-		{Name: "SysMemSize", DisplayName: "System Memory Size", Type: hardware.TypeString, ReadOnly: true, Factory: ""},
-	}
+	// OnReset makes changes of volumes wait for the next POST.
+	OnReset bool `json:"on_reset,omitempty"`
+	// WholeDisks refuses a volume whose size is given: it always takes all.
+	WholeDisks bool   `json:"whole_disks,omitempty"`
+	Firmware   string `json:"firmware,omitempty"` // version, default "51.16.0"
 }
 
 // DefaultController is a RAID controller with all levels.
@@ -149,53 +156,53 @@ func wwnPart(name string) string {
 	return fmt.Sprintf("%06X", sum&0xffffff)
 }
 
-func (s Spec) withDefaults() Spec {
+func (s Spec) withDefaults(t *traits) Spec {
 	text := func(v *string, d string) {
 		if *v == "" {
 			*v = d
 		}
 	}
-	text(&s.Manufacturer, "CrowbarKit")
-	text(&s.Model, "Simulated Server")
+	number := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	s.Personality = t.personality
+	text(&s.Manufacturer, t.manufacturer)
+	text(&s.Model, t.model)
 	text(&s.Serial, "SN-"+s.Name)
 	text(&s.UUID, "4c4c4544-0000-0000-0000-000000"+wwnPart(s.Name))
 	text(&s.CPUModel, "Simulated(R) CPU @ 2.40GHz")
-	text(&s.BIOSVersion, "2.19.1")
-	text(&s.BMCVersion, "7.10.30.00")
-	if s.CPUs == 0 {
-		s.CPUs = 2
-	}
-	if s.Cores == 0 {
-		s.Cores = 16
-	}
+	text(&s.BIOSVersion, t.biosVersion)
+	text(&s.BMCVersion, t.bmcVersion)
+	number(&s.CPUs, 2)
+	number(&s.Cores, 16)
+	number(&s.DIMMs, 8)
 	if s.MemoryBytes == 0 {
 		s.MemoryBytes = 128 << 30
 	}
-	if s.Controllers == nil {
-		s.Controllers = []Controller{DefaultController()}
-	}
 	if s.Attributes == nil {
-		s.Attributes = DefaultAttributes()
+		s.Attributes = t.attributes
+		s.Dependencies = append(s.Dependencies[:len(s.Dependencies):len(s.Dependencies)], t.dependencies...)
 	}
-	disks := make([]Disk, len(s.Disks))
-	for i, d := range s.Disks {
+	s.Disks, s.NICs, s.Controllers = slices.Clone(s.Disks), slices.Clone(s.NICs), slices.Clone(s.Controllers)
+	t.storage(&s)
+	for i := range s.NICs {
+		text(&s.NICs[i].Firmware, "22.31.6")
+	}
+	for i := range s.Controllers {
+		text(&s.Controllers[i].Firmware, "51.16.0")
+	}
+	for i := range s.Disks {
+		d := &s.Disks[i]
 		text(&d.Media, "HDD")
 		text(&d.Protocol, "SAS")
+		text(&d.Firmware, "GK21")
 		if len(s.Controllers) > 0 {
 			text(&d.Controller, s.Controllers[0].ID)
 		}
-		disks[i] = d
 	}
-	s.Disks = disks
-	if s.Times.POST == 0 {
-		s.Times.POST = 90 * time.Second
-	}
-	if s.Times.Off == 0 {
-		s.Times.Off = 5 * time.Second
-	}
-	if s.Times.Shutdown == 0 {
-		s.Times.Shutdown = 20 * time.Second
-	}
+	s.Times = s.Times.withDefaults()
 	return s
 }
 
@@ -222,6 +229,13 @@ func (s Spec) check() error {
 	for name := range s.BIOS {
 		if _, ok := s.attribute(name); !ok {
 			return fmt.Errorf("%w: %s: no BIOS attribute %q", ErrInvalid, s.Name, name)
+		}
+	}
+	for _, d := range s.Dependencies {
+		for _, name := range append([]string{d.Attribute}, d.When.Attribute) {
+			if _, ok := s.attribute(name); !ok {
+				return fmt.Errorf("%w: %s: a dependency names BIOS attribute %q, which is none", ErrInvalid, s.Name, name)
+			}
 		}
 	}
 	return nil

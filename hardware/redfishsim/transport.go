@@ -19,7 +19,7 @@ type transport func(host string) http.Handler
 // RoundTrip answers with the host's handler.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	h := t(r.URL.Host)
-	if h == nil {
+	if gone, ok := h.(interface{ refusesConnections() bool }); h == nil || ok && gone.refusesConnections() {
 		return nil, fmt.Errorf("connect to %s: %w", r.URL.Host, syscall.ECONNREFUSED)
 	}
 	return inprocess.Transport(h).RoundTrip(r)
