@@ -131,21 +131,37 @@ func (p *Plan) Destroys() []string {
 }
 
 // Reboots is how often Apply will reset the machine: once for volumes that go at a reset, once
-// for volumes that come at one, once for all settings. What flashing takes is not counted.
+// for volumes that come at one, once for all settings. A boot order beside a change of volumes
+// waits for the POST that finds them, and where an order takes a reset then has one more. What
+// flashing takes is not counted.
 func (p *Plan) Reboots() int {
-	var deletes, creates, settings int
+	var deletes, creates, settings, order int
+	unseen := false // volumes that no POST has found
 	for _, op := range p.Operations {
 		switch {
-		case !op.Reboot || op.Component == ComponentFirmware:
-		case op.Action == ActionDeleteVolume:
-			deletes = 1
-		case op.Action == ActionCreateVolume:
-			creates = 1
-		default:
+		case op.Action == ActionDeleteVolume && op.Reboot:
+			deletes, unseen = 1, false
+		case op.Action == ActionCreateVolume && op.Reboot:
+			creates, unseen = 1, false
+		case op.Component == ComponentRAID:
+			unseen = true
+		case op.Component == ComponentFirmware:
+		case op.Target == TargetOrder && op.Component == ComponentBoot && p.changesVolumes():
+			if unseen {
+				settings = 1
+			}
+			if op.Reboot {
+				order = 1
+			}
+		case op.Reboot:
 			settings = 1
 		}
 	}
-	return deletes + creates + settings
+	return deletes + creates + settings + order
+}
+
+func (p *Plan) changesVolumes() bool {
+	return slices.ContainsFunc(p.Operations, func(op Operation) bool { return op.Component == ComponentRAID })
 }
 
 // Hash identifies what the plan does: node and operations, as far as Operation.ID tells them

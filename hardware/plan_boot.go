@@ -100,7 +100,8 @@ func planOrder(want []string, have Boot, ps *problems) *Operation {
 	case len(have.PendingOrder) > 0:
 		reason += "; another order is pending"
 	}
-	return &Operation{ID: "boot-set-order-" + digest(after), Target: TargetOrder, Before: slices.Clone(have.Order), After: after,
+	// The ID is of the wish: which options there are changes with the volumes of the same plan.
+	return &Operation{ID: "boot-set-order=" + strings.Join(want, ","), Target: TargetOrder, Before: slices.Clone(have.Order), After: after,
 		Reason: reason, Reboot: have.OrderOnReset}
 }
 

@@ -64,12 +64,13 @@ func (a *applier) run(ctx context.Context) error {
 			return a.cannot(op)
 		}
 	}
+	var volumes volumeChange
 	for _, phase := range [][]hardware.Operation{deletions, creations} {
-		if err := a.changeVolumes(ctx, phase); err != nil {
+		if err := a.changeVolumes(ctx, phase, &volumes); err != nil {
 			return err
 		}
 	}
-	if err := a.changeSettings(ctx, settings); err != nil {
+	if err := a.changeSettings(ctx, settings, volumes); err != nil {
 		return err
 	}
 	var left []string
@@ -104,19 +105,23 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 		if a.view, err = a.observe(ctx, needed(a.plan.Profile)); err != nil {
 			return nil, err
 		}
-		todo, err := a.plan.Remaining(a.view.snap)
+		todo, planErr := a.plan.Remaining(a.view.snap)
 		busy := a.inPOST(a.view) || running(a.view.snap.Jobs)
 		switch {
-		case !busy && err == nil && a.volumesWait(todo):
+		case a.view.has.storage && a.quirks.VolumesAfterPOST && a.view.snap.System.Power == hardware.StateOff:
+			a.progress("", hardware.PhaseWaiting, "turning the machine on: its volumes cannot be seen before")
+			err = a.restart(ctx)
+		case !busy && planErr == nil && a.volumesWait(todo):
 			a.progress("", hardware.PhaseWaiting, "resetting the machine for a change of volumes that waits for it")
 			a.res.Reboots++
-			if err := a.reset(ctx); err != nil {
-				return nil, err
-			}
-		case !busy && err != nil:
-			return nil, fmt.Errorf("redfish: %w", err)
-		case !busy || err == nil && todo.Empty():
+			err = a.reset(ctx)
+		case !busy && planErr != nil:
+			return nil, fmt.Errorf("redfish: %w", planErr)
+		case !busy || planErr == nil && todo.Empty():
 			return todo, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 		a.progress("", hardware.PhaseWaiting, "waiting for the machine to finish what it is doing")
 		timeout := fmt.Errorf("redfish: %s: %w: a POST or job is still in progress%s", a.target.Node, hardware.ErrNotConverged, a.describeJobs())

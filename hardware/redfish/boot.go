@@ -56,8 +56,7 @@ func (n *conn) setBoot(v *view, d doc) {
 	for _, reference := range boot.Get("BootOrder").Array() {
 		b.Order = append(b.Order, reference.String())
 	}
-	settings := d.Get(`\@Redfish\.Settings.SettingsObject`)
-	b.OrderOnReset = n.quirks.BootOrderOnReset || settings.Exists()
+	b.OrderOnReset = n.quirks.BootOrderOnReset || systemSettings(d) != ""
 }
 
 // readBootOptions names what is in the boot order, and the order that pends.
@@ -82,8 +81,8 @@ func (n *conn) readBootOptions(ctx context.Context, v *view) {
 // readPendingBoot reads the settings object of the system, where there is one: it takes a new
 // boot order, and shows the one that waits for a reset.
 func (n *conn) readPendingBoot(ctx context.Context, v *view) {
-	v.bootTarget, v.snap.Boot.PendingOrder = v.system, nil
-	uri := id(v.system.Get(`\@Redfish\.Settings.SettingsObject`))
+	v.bootSettings, v.snap.Boot.PendingOrder = doc{}, nil
+	uri := systemSettings(v.system)
 	if uri == "" {
 		return
 	}
@@ -92,7 +91,7 @@ func (n *conn) readPendingBoot(ctx context.Context, v *view) {
 		v.unreadable(uri, err)
 		return
 	}
-	v.bootTarget = settings
+	v.bootSettings = settings
 	var order []string
 	for _, reference := range settings.Get("Boot.BootOrder").Array() {
 		order = append(order, reference.String())
@@ -100,6 +99,11 @@ func (n *conn) readPendingBoot(ctx context.Context, v *view) {
 	if len(order) > 0 && !slices.Equal(order, v.snap.Boot.Order) {
 		v.snap.Boot.PendingOrder = order
 	}
+}
+
+// systemSettings is where changes of the system wait for a reset, empty where they do not.
+func systemSettings(system doc) string {
+	return id(system.Get(`\@Redfish\.Settings.SettingsObject`))
 }
 
 // optionTarget is the kind of a boot option: its alias, else what its UEFI device path (UEFI

@@ -4,46 +4,110 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/hardwaretest"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
 )
 
+// kit is what a personality can be asked for.
+type kit struct {
+	profile string
+	// single is what one disk of the first controller makes a volume of; empty: none can.
+	single hardware.RAIDLevel
+	// disturb is a setting that the profile finds as it should be, and another value for it.
+	disturb map[string]any
+}
+
+func kits() map[redfishsim.Personality]kit {
+	const boot = `"boot":{"target":"pxe","order":["disk"],"secure_boot":"on"}`
+	all := kit{profile: `{"bios":{"set":"Virtualization"},"raid":{"set":"SingleRaid10"},` + boot + `}`, single: hardware.RAID0}
+	return map[redfishsim.Personality]kit{
+		redfishsim.Generic: all, redfishsim.Dell: all, redfishsim.HPE: all, redfishsim.Lenovo: all, redfishsim.Supermicro: all, redfishsim.Huawei: all,
+		redfishsim.DellBOSS: {profile: `{"bios":{"set":"Virtualization","intents":{"smt":"on"}},
+			"raid":{"volumes":[{"name":"os","raid_level":"RAID1","disk_count":2,"controller":"AHCI.Slot.1-1"}]},` + boot + `}`,
+			disturb: map[string]any{"LogicalProc": "Disabled"}},
+		redfishsim.OpenBMC: {profile: `{"boot":{"target":"pxe"}}`},
+	}
+}
+
+// ibmc is a vendor of an embedder's own.
+type ibmc struct{}
+
+func (ibmc) Name() string                       { return "huawei" }
+func (ibmc) Recognises(i redfish.Identity) bool { return i.Manufacturer == "Huawei" }
+
+func (ibmc) Spellings(i hardware.Intent) []redfish.Spelling {
+	enabled := map[string]any{"on": "Enabled", "off": "Disabled"}
+	switch i {
+	case hardware.Virtualization:
+		return []redfish.Spelling{{Attribute: "VMXEnable", Values: enabled}}
+	case hardware.IOMMU:
+		return []redfish.Spelling{{Attribute: "VTdSupport", Values: enabled}}
+	case hardware.SRIOV:
+		return []redfish.Spelling{{Attribute: "SRIOVEnable", Values: enabled}}
+	}
+	return nil
+}
+
 func TestConformance(t *testing.T) {
-	for _, c := range hardwaretest.Cases() {
-		t.Run(c.Name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { c.Run(t, conformanceRig) })
+	for _, personality := range redfishsim.Personalities() {
+		t.Run(string(personality), func(t *testing.T) {
+			t.Parallel()
+			for _, c := range hardwaretest.Cases() {
+				t.Run(c.Name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						c.Run(t, func(t *testing.T) *hardwaretest.Rig { return conformanceRig(t, personality) })
+					})
+				})
+			}
 		})
 	}
 }
 
-func conformanceRig(t *testing.T) *hardwaretest.Rig {
-	r := newRig(t, 4, nil)
-	profile, err := hardware.ParseProfile([]byte(wholeProfile))
+func conformanceRig(t *testing.T, personality redfishsim.Personality) *hardwaretest.Rig {
+	k, ok := kits()[personality]
+	require.True(t, ok)
+	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Personality: personality,
+		Times: redfishsim.Times{POST: 30 * time.Second}, Disks: redfishsim.Disks("n1", 4),
+		NICs: []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, nil)
 	require.NoError(t, err)
-	return &hardwaretest.Rig{
-		Profile:  profile,
+	r := rigOf(t, m)
+	require.NoError(t, m.Reset(redfishsim.ResetOn))
+	time.Sleep(10 * time.Minute) // in the bubble: it has booted
+	profile, err := hardware.ParseProfile([]byte(k.profile))
+	require.NoError(t, err)
+	rig := &hardwaretest.Rig{
 		Target:   r.target,
 		User:     user,
 		Password: password,
+		Profile:  profile,
 		Configurator: func(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) hardware.Configurator {
-			return r.configurator(t, wrap)
+			return r.configurator(t, wrap, ibmc{})
 		},
 		State: func() hardwaretest.State {
-			s := r.machine.State()
-			out := hardwaretest.State{Changes: s.Revision, Volumes: len(s.Volumes), Wipes: map[string]int{}, Boots: s.Boots, Sessions: r.bmc.Sessions()}
+			s := m.State()
+			out := hardwaretest.State{Changes: s.Revision, Volumes: len(s.Volumes), Wipes: map[string]int{}, Boots: s.Boots,
+				Sessions: r.bmc.Sessions(), Collisions: s.Collisions}
 			for serial, d := range s.Disks {
 				out.Wipes[serial] = d.Wipes
 			}
 			return out
 		},
-		AddVolume: func(t *testing.T) {
-			_, err := r.machine.CreateVolume(redfishsim.Volume{Controller: "RAID.Integrated.1-1", Name: "other", RAIDLevel: hardware.RAID0, Disks: []string{"n1-D0"}})
-			require.NoError(t, err)
-		},
 		EndSessions: r.bmc.DropSessions,
 	}
+	if k.single != "" {
+		rig.AddVolume = func(t *testing.T) {
+			_, err := m.CreateVolume(redfishsim.Volume{Controller: m.Spec().Controllers[0].ID, Name: "other", RAIDLevel: k.single, Disks: []string{"n1-D0"}})
+			require.NoError(t, err)
+		}
+	}
+	if k.disturb != nil {
+		rig.ChangeSetting = func(t *testing.T) { require.NoError(t, m.SetBIOS(k.disturb)) }
+	}
+	return rig
 }

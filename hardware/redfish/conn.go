@@ -193,7 +193,10 @@ func (n *conn) ifMatch(etag string) map[string]string {
 // demand it (428, Huawei: redfish.md C4.8), some refuse a fresh one (412), and then it is left
 // out for good. A 412 to an ETag that is no longer the resource's is not answered by trying
 // again: somebody else changed it, which is errChanged.
-func (n *conn) patch(ctx context.Context, uri string, body any, etag string) (reply, error) {
+//
+// A lost answer is looked for in the resource itself, by took; without it, or if it does not show,
+// the change is sent again, which does no harm.
+func (n *conn) patch(ctx context.Context, uri string, body any, etag string, took func(doc) bool) (reply, error) {
 	for try := 1; ; try++ {
 		r, err := n.change(ctx, http.MethodPatch, uri, body, n.ifMatch(etag))
 		switch status := statusOf(err); {
@@ -218,10 +221,14 @@ func (n *conn) patch(ctx context.Context, uri string, body any, etag string) (re
 			}
 			n.bmc.noIfMatch.Store(true) // it is the same, and refused all the same
 		case ctx.Err() == nil && doubtful(err) && try <= 2:
-			// Setting the same values again does no harm. They may be there already, under a new ETag.
-			if fresh, err := n.get(ctx, uri); err == nil {
-				etag = fresh.etag
+			fresh, getErr := n.get(ctx, uri)
+			if getErr != nil {
+				return reply{}, err
 			}
+			if took != nil && took(fresh) {
+				return reply{status: http.StatusOK, body: fresh.Result}, nil
+			}
+			etag = fresh.etag
 		default:
 			return reply{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -28,8 +29,10 @@ type view struct {
 	settings    doc
 	onReset     bool // the BMC advertises SettingsApplyTime OnReset
 	secureBoot  doc
-	bootTarget  doc // what takes a new boot order: the system, or its settings object
-	controllers map[string]*links
+	// bootSettings is the settings object of the system, which takes a new boot order; none: the
+	// system does.
+	bootSettings doc
+	controllers  map[string]*links
 }
 
 // links of a storage controller.
@@ -84,7 +87,8 @@ func (c *Configurator) Observe(ctx context.Context, t hardware.Target) (*hardwar
 	if err != nil {
 		return nil, err
 	}
-	out := *v.snap // the view goes on to be changed
+	out := *v.snap
+	out.Firmware = maps.Clone(out.Firmware) // the view's goes on to be changed
 	out.Requests = requests
 	return &out, nil
 }

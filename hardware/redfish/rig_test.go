@@ -33,11 +33,16 @@ func newRig(t *testing.T, disks int, wrap func(http.RoundTripper) http.RoundTrip
 	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Times: redfishsim.Times{POST: 30 * time.Second}, Disks: redfishsim.Disks("n1", disks),
 		NICs: []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, nil)
 	require.NoError(t, err)
-	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: user, Password: password})
-	require.NoError(t, err)
-	r := &rig{machine: m, bmc: bmc, target: target("node1", "http://bmc1")}
+	r := rigOf(t, m)
 	r.c = r.configurator(t, wrap)
 	return r
+}
+
+func rigOf(t *testing.T, m *redfishsim.Machine) *rig {
+	t.Helper()
+	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: user, Password: password})
+	require.NoError(t, err)
+	return &rig{machine: m, bmc: bmc, target: target("node1", "http://bmc1")}
 }
 
 func target(node, url string) hardware.Target {
@@ -54,13 +59,13 @@ func (r *rig) transport() http.RoundTripper {
 	})
 }
 
-func (r *rig) configurator(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) *redfish.Configurator {
+func (r *rig) configurator(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper, vendors ...redfish.Vendor) *redfish.Configurator {
 	t.Helper()
 	transport := r.transport()
 	if wrap != nil {
 		transport = wrap(transport)
 	}
-	c, err := redfish.New(redfish.Config{Transport: transport})
+	c, err := redfish.New(redfish.Config{Transport: transport, Vendors: vendors})
 	require.NoError(t, err)
 	return c
 }

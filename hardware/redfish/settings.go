@@ -13,14 +13,54 @@ import (
 
 // changeSettings writes boot and BIOS settings, resets the machine if any needs it, and waits
 // until they are in force.
-func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation) error {
-	if len(ops) == 0 {
-		return nil
+//
+// The boot order is another matter where volumes have changed: disks and volumes are what firmware
+// offers to boot, and it finds them during a POST. So the order comes after that, and once more if
+// the POST found others than were known.
+func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation, volumes volumeChange) error {
+	i := slices.IndexFunc(ops, func(op hardware.Operation) bool {
+		return op.Target == hardware.TargetOrder && op.Component == hardware.ComponentBoot
+	})
+	var order *hardware.Operation
+	reset := slices.ContainsFunc(ops, func(op hardware.Operation) bool { return op.Reboot })
+	if i >= 0 && volumes.any {
+		order, ops = &ops[i], slices.Concat(ops[:i], ops[i+1:])
+		reset = volumes.unseen || slices.ContainsFunc(ops, func(op hardware.Operation) bool { return op.Reboot })
 	}
+	if len(ops) > 0 || reset {
+		orderLeft, err := a.writeSettings(ctx, ops, reset)
+		if err != nil {
+			return err
+		}
+		if orderLeft && order == nil {
+			order = &ops[i]
+		}
+	}
+	for range 3 {
+		if order == nil {
+			return nil
+		}
+		left, err := a.orderLeft(ctx)
+		if err != nil {
+			return err
+		}
+		if left == nil {
+			a.done(*order)
+			return nil
+		}
+		orderLeft, err := a.writeSettings(ctx, []hardware.Operation{*left}, left.Reboot)
+		if err != nil || !orderLeft {
+			return err
+		}
+	}
+	return fmt.Errorf("redfish: %s: %s: %w: firmware offers other boot options after each reset", a.target.Node, order.ID, hardware.ErrNotConverged)
+}
+
+// writeSettings writes settings, resets the machine if asked, and waits until they are in force.
+// orderLeft means that all are but the boot order, since there are other options now.
+func (a *applier) writeSettings(ctx context.Context, ops []hardware.Operation, reset bool) (orderLeft bool, err error) {
 	var bios, waits []hardware.Operation
-	reset := false
 	for _, op := range ops {
-		reset = reset || op.Reboot
 		if op.Component == hardware.ComponentBIOS {
 			a.progress(op.ID, hardware.PhaseStarted, "%s = %v", op.Target, op.After)
 			bios, waits = append(bios, op), append(waits, op)
@@ -33,43 +73,58 @@ func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation) 
 			waits = append(waits, op)
 		}
 		if err != nil {
-			return a.changed(err)
+			return false, a.changed(err)
 		}
 	}
 	if len(bios) > 0 {
 		if err := a.writeBIOS(ctx, bios); err != nil {
-			return a.changed(err)
+			return false, a.changed(err)
 		}
 	}
 	if reset {
 		if a.c.clock.Now().Sub(a.view.systemAt) > a.c.config.PollInterval {
 			if err := a.refreshSystem(ctx); err != nil {
-				return err
+				return false, err
 			}
 		}
 		a.progress("", hardware.PhaseWaiting, "resetting the machine")
 		a.res.Reboots++
 		if err := a.reset(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if len(waits) == 0 {
-		return nil
+	if len(waits) == 0 && !reset {
+		return false, nil
 	}
+	looks := 0
 	timeout := fmt.Errorf("redfish: %s: %w: settings are not in force after the reset", a.target.Node, hardware.ErrNotConverged)
-	if err := a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) { return a.inForce(ctx) }); err != nil {
-		return err
+	err = a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) {
+		left, err := a.inForce(ctx)
+		if err != nil || left == nil {
+			return false, err
+		}
+		if len(left) == 1 && left[0].Target == hardware.TargetOrder {
+			looks++
+			orderLeft = looks >= 3 // it may take longer than the others
+			return orderLeft, nil
+		}
+		return len(left) == 0, nil
+	})
+	if err != nil {
+		return false, err
 	}
 	for _, op := range waits {
-		a.done(op)
+		if op.Target != hardware.TargetOrder || !orderLeft {
+			a.done(op)
+		}
 	}
-	return nil
+	return orderLeft, nil
 }
 
 // writeBoot sends one boot setting. Whether it took is read back: at once for those that need no
 // reset, a Supermicro/AMI board having answered 200 and kept the old override (redfish.md C2).
 func (a *applier) writeBoot(ctx context.Context, op hardware.Operation) error {
-	body, on := map[string]any{}, a.view.system
+	body, uri, etag := map[string]any{}, a.view.systemURI, a.view.system.etag
 	switch op.Target {
 	case hardware.TargetOverride:
 		want, _ := op.After.(string)
@@ -86,34 +141,23 @@ func (a *applier) writeBoot(ctx context.Context, op hardware.Operation) error {
 		b := a.view.snap.Boot
 		body["Boot"] = map[string]any{"BootSourceOverrideMode": op.After, "BootSourceOverrideTarget": bootSource(b.Target), "BootSourceOverrideEnabled": b.Enabled}
 	case hardware.TargetOrder:
-		if on = a.view.bootTarget; !on.Exists() {
-			on = a.view.system
+		if settings := a.view.bootSettings; settings.Exists() {
+			uri, etag = systemSettings(a.view.system), settings.etag
 		}
 		body["Boot"] = map[string]any{"BootOrder": op.After}
 	case hardware.TargetSecureBoot:
-		on = a.view.secureBoot
+		uri, etag = linkTo(a.view.system.Result, "SecureBoot"), a.view.secureBoot.etag
 		body["SecureBootEnable"] = op.After == "on"
 	default:
 		return a.cannot(op)
 	}
 	a.progress(op.ID, hardware.PhaseStarted, "%s %v", op.Target, op.After)
-	r, err := a.patch(ctx, a.uriOf(on), body, on.etag)
+	r, err := a.patch(ctx, uri, body, etag, nil)
 	if err != nil && statusOf(err) == http.StatusBadRequest && op.Target == hardware.TargetOverride && op.After != string(hardware.BootNone) {
 		return fmt.Errorf("%w; the override that holds until it is changed may not be offered here", err)
 	}
 	a.follow202(r)
 	return err
-}
-
-// uriOf is where a resource of the view was read. The resource's own word is not always there.
-func (a *applier) uriOf(d doc) string {
-	switch d.Raw {
-	case a.view.system.Raw:
-		return a.view.systemURI
-	case a.view.secureBoot.Raw:
-		return id(a.view.system.Get("SecureBoot"))
-	}
-	return id(a.view.system.Get(`\@Redfish\.Settings.SettingsObject`))
 }
 
 // writeBIOS sends the settings that do not pend yet and reports whether they were all there
@@ -163,7 +207,15 @@ func (a *applier) writeBIOS(ctx context.Context, ops []hardware.Operation) error
 		// settings object means anyway.
 		body["@Redfish.SettingsApplyTime"] = map[string]any{"ApplyTime": "OnReset"}
 	}
-	r, err := a.patch(ctx, uri, body, a.view.settings.etag)
+	r, err := a.patch(ctx, uri, body, a.view.settings.etag, func(now doc) bool {
+		have := attributes(now.Result)
+		for name, value := range values {
+			if have[name] != value {
+				return false
+			}
+		}
+		return true
+	})
 	if err != nil {
 		return err
 	}
@@ -177,6 +229,53 @@ func (a *applier) changed(err error) error {
 		return fmt.Errorf("redfish: %s: %w: settings were changed by somebody else while they were written (%w)", a.target.Node, hardware.ErrStalePlan, err)
 	}
 	return err
+}
+
+// orderLeft reads the boot options again and plans the order on them; nil if it is as wished.
+func (a *applier) orderLeft(ctx context.Context) (*hardware.Operation, error) {
+	var left *hardware.Operation
+	timeout := fmt.Errorf("redfish: %s: %w: the boot options cannot be read", a.target.Node, hardware.ErrNotConverged)
+	err := a.c.poll(ctx, a.c.config.SettleTimeout, timeout, func() (bool, error) {
+		if err := a.reread(ctx, parts{bootOptions: true}); err != nil {
+			return false, err
+		}
+		plan, err := hardware.NewPlan(hardware.Profile{Boot: &hardware.BootProfile{Order: a.plan.Profile.Boot.Order}}, a.view.snap)
+		if err != nil {
+			return false, fmt.Errorf("redfish: %s: after volumes have changed: %w", a.target.Node, err)
+		}
+		if len(plan.Operations) > 0 {
+			left = &plan.Operations[0]
+		}
+		return true, nil
+	})
+	return left, err
+}
+
+// reread reads parts again. What cannot be read now is an error, not a gap: it would pass for
+// something that the machine does not have.
+func (a *applier) reread(ctx context.Context, need parts) error {
+	known := len(a.view.snap.Unreadable)
+	if need.bios {
+		bios, err := a.get(ctx, a.view.biosURI)
+		if err != nil {
+			return err
+		}
+		a.setBIOS(ctx, a.view, bios)
+	}
+	if need.bootOptions {
+		if err := a.refreshSystem(ctx); err != nil {
+			return err
+		}
+		a.readBootOptions(ctx, a.view)
+	}
+	if need.secureBoot {
+		a.readSecureBoot(ctx, a.view)
+	}
+	if gaps := a.view.snap.Unreadable[known:]; len(gaps) > 0 {
+		a.view.snap.Unreadable = a.view.snap.Unreadable[:known]
+		return &requestError{kind: hardware.ErrUnreachable, cause: ctx.Err(), text: fmt.Sprintf("redfish: %s: %s", a.target.Node, gaps[0].Reason)}
+	}
+	return nil
 }
 
 // settle reads back a boot setting that needs no reset.
@@ -200,40 +299,30 @@ func (a *applier) left() (*hardware.Plan, error) {
 	return hardware.NewPlan(hardware.Profile{BIOS: a.plan.Profile.BIOS, Boot: a.plan.Profile.Boot}, a.view.snap)
 }
 
-// inForce reads back: POST is over, no task or job is left, nothing pends, nothing is left to set.
-func (a *applier) inForce(ctx context.Context) (bool, error) {
+// inForce reads back: POST is over, no task or job is left, nothing pends. What is left to set is
+// nil as long as that cannot be said.
+func (a *applier) inForce(ctx context.Context) (left []hardware.Operation, err error) {
 	if a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff || len(a.tasks) > 0 {
 		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff {
-			return false, err
+			return nil, err
 		}
 	}
 	hadTasks := len(a.tasks) > 0
 	if ended, err := a.tasksEnded(ctx); err != nil || !ended {
-		return false, err
+		return nil, err
 	}
 	if a.quirks.SettingsMakeJobs || hadTasks {
 		a.readJobs(ctx, a.view)
 		if atWork, scheduled := settingsJob(a.view.snap.Jobs); atWork || scheduled || running(a.view.snap.Jobs) {
-			return false, nil
+			return nil, nil
 		}
 	}
-	need := needed(a.plan.Profile)
-	if need.bios {
-		bios, err := a.get(ctx, a.view.biosURI)
-		if err != nil {
-			return false, err
-		}
-		a.setBIOS(ctx, a.view, bios)
+	if err := a.reread(ctx, needed(a.plan.Profile)); err != nil {
+		return nil, err
 	}
-	if need.bootOptions {
-		if err := a.refreshSystem(ctx); err != nil {
-			return false, err
-		}
-		a.readPendingBoot(ctx, a.view)
+	plan, err := a.left()
+	if err != nil {
+		return nil, err
 	}
-	if need.secureBoot {
-		a.readSecureBoot(ctx, a.view)
-	}
-	left, err := a.left()
-	return err == nil && left.Empty(), err
+	return append([]hardware.Operation{}, plan.Operations...), nil
 }

@@ -16,7 +16,7 @@ func (lenovo) Spellings(i hardware.Intent) []Spelling {
 	case hardware.Virtualization:
 		return onOff("Enabled", "Disabled", "Processors_IntelVirtualizationTechnology", "Processors_SVMMode")
 	case hardware.IOMMU:
-		return onOff("Enabled", "Disabled", "DevicesandIOPorts_IntelVTforDirectedIO", "DevicesandIOPorts_IOMMU")
+		return onOff("Enabled", "Disabled", "DevicesandIOPorts_IntelVTforDirectedIOVTd", "DevicesandIOPorts_IntelVTforDirectedIO", "DevicesandIOPorts_IOMMU")
 	case hardware.SRIOV:
 		return onOff("Enabled", "Disabled", "DevicesandIOPorts_SRIOV", "DevicesandIOPorts_SR_IOV")
 	case hardware.SMT:

@@ -10,9 +10,19 @@ import (
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
+// volumeChange is what firmware has yet to notice.
+type volumeChange struct {
+	any    bool // volumes have changed
+	unseen bool // and no POST has found that out
+}
+
 // changeVolumes carries out deletions or creations, one at a time, each followed to its end.
 // Those that wait for a reset share one.
-func (a *applier) changeVolumes(ctx context.Context, ops []hardware.Operation) error {
+func (a *applier) changeVolumes(ctx context.Context, ops []hardware.Operation, change *volumeChange) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	change.any, change.unseen = true, true
 	var waits []hardware.Operation
 	for _, op := range ops {
 		later, err := a.changeVolume(ctx, op)
@@ -34,6 +44,7 @@ func (a *applier) changeVolumes(ctx context.Context, ops []hardware.Operation) e
 	if err := a.reset(ctx); err != nil {
 		return err
 	}
+	change.unseen = false
 	timeout := fmt.Errorf("redfish: %s: %w: a change of volumes has not ended after the reset", a.target.Node, hardware.ErrNotConverged)
 	err := a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) {
 		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) {
