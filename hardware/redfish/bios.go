@@ -15,7 +15,11 @@ func (n *conn) readBIOS(ctx context.Context, v *view) {
 		return
 	}
 	v.biosURI = id(link)
-	bios, err := n.resource(ctx, link)
+	var known view // by this connection's last look
+	if n.view != nil && n.view.biosURI == v.biosURI {
+		known = *n.view
+	}
+	bios, err := n.resource(ctx, link, known.bios)
 	if err != nil {
 		v.unreadable(v.biosURI, err)
 		return
@@ -24,11 +28,11 @@ func (n *conn) readBIOS(ctx context.Context, v *view) {
 	for _, t := range bios.Get(`\@Redfish\.Settings.SupportedApplyTimes`).Array() {
 		v.onReset = v.onReset || t.String() == "OnReset"
 	}
-	n.setBIOS(ctx, v, bios)
+	n.setBIOS(ctx, v, bios, known.settings)
 }
 
 // setBIOS takes over the values in effect, reads those that pend, and binds the intents.
-func (n *conn) setBIOS(ctx context.Context, v *view, bios doc) {
+func (n *conn) setBIOS(ctx context.Context, v *view, bios, knownSettings doc) {
 	v.bios = bios
 	b := &v.snap.BIOS
 	b.Attributes, b.Pending = attributes(bios.Result), nil
@@ -41,7 +45,7 @@ func (n *conn) setBIOS(ctx context.Context, v *view, bios doc) {
 		v.settings = bios
 		return
 	}
-	settings, err := n.get(ctx, v.settingsURI)
+	settings, err := n.getIfChanged(ctx, v.settingsURI, knownSettings)
 	if err != nil {
 		v.unreadable(v.settingsURI, err)
 		return

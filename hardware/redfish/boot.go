@@ -144,7 +144,7 @@ func (n *conn) readSecureBoot(ctx context.Context, v *view) {
 	if !link.Exists() {
 		return
 	}
-	d, err := n.resource(ctx, link)
+	d, err := n.resource(ctx, link, doc{})
 	if err != nil {
 		v.unreadable(id(link), err)
 		return

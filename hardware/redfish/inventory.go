@@ -76,7 +76,7 @@ func (n *conn) readFirmware(ctx context.Context, v *view) {
 	if !service.Exists() {
 		return
 	}
-	d, err := n.resource(ctx, service)
+	d, err := n.resource(ctx, service, doc{})
 	if err != nil {
 		v.unreadable(id(service), err)
 		return

@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stmcginnis/gofish/schemas"
 	"github.com/tidwall/gjson"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
@@ -22,9 +24,24 @@ type doc struct {
 
 // get reads a resource. A service that is busy is asked again when it says, for BusyTimeout.
 func (n *conn) get(ctx context.Context, uri string) (doc, error) {
+	return n.getIfChanged(ctx, uri, doc{})
+}
+
+// getIfChanged reads a resource unless it is still as known, which a BMC answers without sending
+// it (304). Not for what is polled: there a BMC that forgets to change an ETag would be waited for
+// in vain.
+func (n *conn) getIfChanged(ctx context.Context, uri string, known doc) (doc, error) {
+	var header map[string]string
+	if known.etag != "" {
+		header = map[string]string{"If-None-Match": known.etag}
+	}
 	start := n.c.clock.Now()
 	for {
-		resp, err := n.send(ctx, http.MethodGet, uri, nil, nil)
+		resp, err := n.send(ctx, http.MethodGet, uri, nil, header)
+		if errors.Is(err, schemas.ErrNotModified) {
+			resp.Body.Close()
+			return known, nil
+		}
 		if s := statusOf(err); s == http.StatusServiceUnavailable || s == http.StatusTooManyRequests {
 			wait := retryAfter(n.wire.retryAfter, n.c.config.PollInterval, n.c.clock.Now())
 			if n.c.clock.Now().Add(wait).Sub(start) <= n.c.config.BusyTimeout {
@@ -144,10 +161,10 @@ func (n *conn) getExpanded(ctx context.Context, uri string, can *bool, levels in
 	return n.get(ctx, uri)
 }
 
-// resource reads what a link leads to, unless it came expanded.
-func (n *conn) resource(ctx context.Context, link gjson.Result) (doc, error) {
+// resource reads what a link leads to, unless it came expanded or is still as known.
+func (n *conn) resource(ctx context.Context, link gjson.Result, known doc) (doc, error) {
 	if expanded(link) {
 		return inline(link), nil
 	}
-	return n.get(ctx, id(link))
+	return n.getIfChanged(ctx, id(link), known)
 }

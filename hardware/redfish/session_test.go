@@ -44,6 +44,14 @@ func TestSessionIsKept(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, second.Requests, first.Requests, "each call counts its own")
 		require.Equal(t, 1, r.logins())
+		require.Equal(t, first.BIOS, second.BIOS)
+		var unchanged []string
+		for _, q := range r.bmc.RequestLog() {
+			if q.Status == http.StatusNotModified {
+				unchanged = append(unchanged, q.Path)
+			}
+		}
+		require.Equal(t, []string{"/redfish/v1/Systems/1/Bios", "/redfish/v1/Systems/1/Bios/Settings"}, unchanged)
 
 		time.Sleep(2 * time.Minute) // in the bubble: the session is ended when nobody comes
 		synctest.Wait()

@@ -260,7 +260,7 @@ func (a *applier) reread(ctx context.Context, need parts) error {
 		if err != nil {
 			return err
 		}
-		a.setBIOS(ctx, a.view, bios)
+		a.setBIOS(ctx, a.view, bios, doc{})
 	}
 	if need.bootOptions {
 		if err := a.refreshSystem(ctx); err != nil {
@@ -302,10 +302,14 @@ func (a *applier) left() (*hardware.Plan, error) {
 // inForce reads back: POST is over, no task or job is left, nothing pends. What is left to set is
 // nil as long as that cannot be said.
 func (a *applier) inForce(ctx context.Context) (left []hardware.Operation, err error) {
-	if a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff || len(a.tasks) > 0 {
-		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff {
+	booting := func() bool { return a.inPOST(a.view) || a.view.snap.System.Power == hardware.StateOff }
+	if booting() && a.c.clock.Now().Sub(a.view.systemAt) >= a.c.config.PollInterval/2 {
+		if err := a.refreshSystem(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if booting() {
+		return nil, nil
 	}
 	hadTasks := len(a.tasks) > 0
 	if ended, err := a.tasksEnded(ctx); err != nil || !ended {

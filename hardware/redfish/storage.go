@@ -26,7 +26,7 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 	if n.expand.levels >= 2 {
 		list, err = n.getExpanded(ctx, id(link), &n.expand.collections, 2)
 	} else {
-		list, err = n.resource(ctx, link)
+		list, err = n.resource(ctx, link, doc{})
 	}
 	if err != nil {
 		v.unreadable(id(link), err)
