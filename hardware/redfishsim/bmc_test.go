@@ -126,15 +126,6 @@ func TestETags(t *testing.T) {
 	require.Equal(t, 200, patch("Hdd", "*"))
 }
 
-func TestExpand(t *testing.T) {
-	b := newBMC(t, 2)
-	_, doc := ask(t, b, http.MethodGet, "/redfish/v1/Systems/1/Storage/"+controller+"?$expand=.($levels=1)", "")
-	drive := doc["Drives"].([]any)[1].(map[string]any)
-	require.Equal(t, "n1-D1", drive["SerialNumber"])
-	_, doc = ask(t, b, http.MethodGet, "/redfish/v1/Systems/1/Storage/"+controller, "")
-	require.Len(t, doc["Drives"].([]any)[1], 1)
-}
-
 func TestKnobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBMC(t, 1)

@@ -153,6 +153,14 @@ func (v *view) dellJob(j *Job) object {
 }
 
 func decorateDell(v *view, path string, o object) {
+	if id, isTask := strings.CutPrefix(path, "/TaskService/Tasks/"); isTask {
+		for i := range v.m.state.Jobs {
+			if j := &v.m.state.Jobs[i]; j.ID == id {
+				o["Oem"] = object{"Dell": v.dellJob(j)}
+			}
+		}
+		return
+	}
 	switch path {
 	case v.path.manager:
 		o["Links"].(object)["Oem"] = object{"Dell": object{"@odata.type": "#DellOem.v1_3_0.DellOemLinks", "Jobs": v.link(v.jobsPath())}}

@@ -1,8 +1,9 @@
 package redfishsim
 
 // huawei is an iBMC. Evidence: it demands If-Match on every PATCH (redfish.md C4.8, gofish
-// issue 174). That it neither expands nor knows SettingsApplyTime, and its names of BIOS
-// attributes, are assumed.
+// issue 174). Names of BIOS attributes are those that tools for 2288H servers and AMI's firmware
+// share (VTdSupport, SRIOVEnable, ProcessorHyperThreadingDisable, ProcessorVmxEnable); their
+// values, and that it neither expands nor knows SettingsApplyTime, are assumed.
 func huawei() traits {
 	t := generic()
 	t.manufacturer, t.model, t.biosVersion = "Huawei", "2288H V5", "8.28"
@@ -15,7 +16,7 @@ func huawei() traits {
 	t.volumeID = func(n int, _ string) string { return "LogicalDrive" + decimal(n-1) }
 	t.driveID = func(_ Disk, bay int) string { return "HDDPlaneDisk" + decimal(bay) }
 	t.attributes = append([]Attribute{
-		enumeration("VMXEnable", "VMX", "Disabled", "Enabled"),
+		enumeration("ProcessorVmxEnable", "VMX", "Disabled", "Enabled"),
 		enumeration("VTdSupport", "Intel VT for Directed I/O", "Disabled", "Enabled"),
 		enumeration("SRIOVEnable", "SR-IOV", "Disabled", "Enabled"),
 		enumeration("ProcessorHyperThreadingDisable", "Hyper Threading", "Enabled", "Disabled"),

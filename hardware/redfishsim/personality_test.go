@@ -198,8 +198,8 @@ func TestFactoryValues(t *testing.T) {
 		redfishsim.DellBOSS:   {"ProcVirtualization", "IommuSupport", "SriovGlobalEnable", "Enabled"},
 		redfishsim.HPE:        {"ProcVirtualization", "IntelProcVtd", "Sriov", "Enabled"},
 		redfishsim.Lenovo:     {"Processors_IntelVirtualizationTechnology", "DevicesandIOPorts_IntelVTforDirectedIOVTd", "DevicesandIOPorts_SRIOV", "Enabled"},
-		redfishsim.Supermicro: {"IntelVirtualizationTechnology", "IntelVTforDirectedI/O(VT-d)", "SR-IOVSupport", "Enable"},
-		redfishsim.Huawei:     {"VMXEnable", "VTdSupport", "SRIOVEnable", "Enabled"},
+		redfishsim.Supermicro: {"IntelVirtualizationTechnology#3C2E", "IntelVTforDirectedI/O(VT-d)#1E12", "SR-IOVSupport#0048", "Enable"},
+		redfishsim.Huawei:     {"ProcessorVmxEnable", "VTdSupport", "SRIOVEnable", "Enabled"},
 	}
 	each(t, func(t *testing.T, p redfishsim.Personality) {
 		b := bmcOf(t, p)

@@ -1,9 +1,10 @@
 package redfishsim
 
 // supermicro is an X12 and later. Evidence: names and values of BIOS attributes as in
-// libredfish and in Wikimedia's spicerack (some machines hang "#1E12" behind a name, which
-// this one does not; Enable beside Enabled is theirs); BootSourceOverrideEnabled must come
-// with each target, where others mind it: redfish.md C1, which is Ironic's story 2008547;
+// libredfish, with the number of the setup question behind the name, and Enable beside
+// Enabled; those of BootModeSelect are in Wikimedia's spicerack too, its number and that of
+// others is assumed. BootSourceOverrideEnabled must come with each target, where others mind
+// it: redfish.md C1, which is Ironic's story 2008547; that 400 is the answer is assumed;
 // a licence is needed to write BIOS and secure boot: redfish.md C4.11 and Knobs.NoLicence;
 // SettingsApplyTime is an unknown property: bmclib's notes from an AS-1114S-WN10RT.
 // TotalCores as a string is redfish.md A3 of sushy-tools, and assumed here; so are no
@@ -20,13 +21,13 @@ func supermicro() traits {
 	t.volumeID = func(n int, _ string) string { return decimal(n) }
 	t.textNumbers = []string{"TotalCores"}
 	t.attributes = append([]Attribute{
-		enumeration("IntelVirtualizationTechnology", "Intel Virtualization Technology", "Disable", "Enable"),
-		enumeration("IntelVTforDirectedI/O(VT-d)", "Intel VT for Directed I/O (VT-d)", "Disable", "Enable"),
-		enumeration("SR-IOVSupport", "SR-IOV Support", "Disabled", "Enabled"),
-		enumeration("Hyper-Threading[ALL]", "Hyper-Threading [ALL]", "Enable", "Disable"),
-		enumeration("BootModeSelect", "Boot mode select", "UEFI", "Legacy", "Dual"),
-		enumeration("PowerTechnology", "Power Technology", "Energy Efficient", "Custom", "Disable"),
+		enumeration("IntelVirtualizationTechnology#3C2E", "Intel Virtualization Technology", "Disable", "Enable"),
+		enumeration("IntelVTforDirectedI/O(VT-d)#1E12", "Intel VT for Directed I/O (VT-d)", "Disable", "Enable"),
+		enumeration("SR-IOVSupport#0048", "SR-IOV Support", "Disabled", "Enabled"),
+		enumeration("Hyper-Threading[ALL]#0001", "Hyper-Threading [ALL]", "Enable", "Disable"),
+		enumeration("BootModeSelect#0002", "Boot mode select", "UEFI", "Legacy", "Dual"),
+		enumeration("PowerTechnology#0003", "Power Technology", "Energy Efficient", "Custom", "Disable"),
 	}, commonAttributes("PowerOnDelay", "AssetTag", false)...)
-	t.legacy, t.smtOff = Condition{"BootModeSelect", "Legacy"}, Condition{"Hyper-Threading[ALL]", "Disable"}
+	t.legacy, t.smtOff = Condition{"BootModeSelect#0002", "Legacy"}, Condition{"Hyper-Threading[ALL]#0001", "Disable"}
 	return t
 }
