@@ -24,7 +24,7 @@ func newBMC(t *testing.T, disks int) *redfishsim.BMC {
 }
 
 // ask sends one request with Basic authentication.
-func ask(t *testing.T, b http.Handler, method, path, body string, header ...string) (*httptest.ResponseRecorder, map[string]any) {
+func ask(t testing.TB, b http.Handler, method, path, body string, header ...string) (*httptest.ResponseRecorder, map[string]any) {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.SetBasicAuth("root", "secret")

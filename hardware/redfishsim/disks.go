@@ -68,7 +68,9 @@ func (m *Machine) onDisks(target string, change func(DiskState) DiskState) error
 			return fmt.Errorf("%w: %s has failed", ErrConflict, target)
 		}
 		for _, serial := range disks {
-			m.state.Disks[serial] = change(m.state.Disks[serial])
+			if d := m.state.Disks[serial]; !d.Failed {
+				m.state.Disks[serial] = change(d)
+			}
 		}
 		m.changed()
 		return nil

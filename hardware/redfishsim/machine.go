@@ -206,10 +206,11 @@ func (m *Machine) factory(known bool) {
 		}
 	}
 	for _, a := range m.spec.Attributes {
-		set(a.Name, a.Factory)
+		value := a.Factory
 		if a.Name == memSize {
-			set(memSize, fmt.Sprintf("%d GB", m.spec.MemoryBytes>>30))
+			value = fmt.Sprintf("%d GB", m.spec.MemoryBytes>>30)
 		}
+		set(a.Name, value)
 	}
 	if !known {
 		for name, v := range m.spec.BIOS {

@@ -37,7 +37,7 @@ func booted(t testing.TB, b *redfishsim.BMC) *redfishsim.BMC {
 }
 
 // at follows links from the service root, by gjson-less path: names, "0" for the first of a list.
-func at(t *testing.T, b http.Handler, names ...string) (uri string, doc map[string]any) {
+func at(t testing.TB, b http.Handler, names ...string) (uri string, doc map[string]any) {
 	t.Helper()
 	uri = "/redfish/v1/"
 	_, doc = ask(t, b, http.MethodGet, uri, "")
