@@ -112,18 +112,22 @@ func TestWrites(t *testing.T) {
 func strip(r redfishsim.Request) redfishsim.Request { r.Time = time.Time{}; return r }
 
 func TestETags(t *testing.T) {
-	b := newBMC(t, 0)
-	w, _ := ask(t, b, http.MethodGet, "/redfish/v1/Systems/1", "")
-	tag := w.Header().Get("ETag")
-	w, _ = ask(t, b, http.MethodGet, "/redfish/v1/Systems/1", "", "If-None-Match", tag)
-	require.Equal(t, http.StatusNotModified, w.Code)
-	patch := func(target, tag string) int {
-		w, _ := ask(t, b, http.MethodPatch, "/redfish/v1/Systems/1", `{"Boot":{"BootSourceOverrideTarget":"`+target+`"}}`, "If-Match", tag)
-		return w.Code
+	for _, p := range []redfishsim.Personality{redfishsim.Generic, redfishsim.Dell, redfishsim.HPE} {
+		b := bmcOf(t, p)
+		uri, doc := at(t, b, "Systems", "0")
+		tag := doc["@odata.etag"].(string)
+		w, _ := ask(t, b, http.MethodGet, uri, "", "If-None-Match", tag)
+		require.Equal(t, http.StatusNotModified, w.Code)
+		require.Empty(t, w.Body.String())
+		patch := func(target, tag string) int {
+			w, _ := ask(t, b, http.MethodPatch, uri, `{"Boot":{"BootSourceOverrideTarget":"`+target+`"}}`, "If-Match", tag)
+			return w.Code
+		}
+		require.Equal(t, 200, patch("Pxe", tag))
+		require.Equal(t, 412, patch("Hdd", tag), "the first change made the tag stale")
+		require.Equal(t, "Pxe", b.Machine().State().BootTarget)
+		require.Equal(t, 200, patch("Hdd", "*"))
 	}
-	require.Equal(t, 200, patch("Pxe", tag))
-	require.Equal(t, 412, patch("Hdd", tag), "the first change made the tag stale")
-	require.Equal(t, 200, patch("Hdd", "*"))
 }
 
 func TestKnobs(t *testing.T) {

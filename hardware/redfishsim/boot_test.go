@@ -115,6 +115,7 @@ func TestSecureBoot(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, w.Code)
 		w, _ = ask(t, b, http.MethodPatch, path, `{"SecureBootEnable":false}`)
 		require.Equal(t, http.StatusOK, w.Code)
+		require.Equal(t, []any{false, "Disabled"}, state())
 	})
 }
 

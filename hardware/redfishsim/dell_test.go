@@ -72,6 +72,9 @@ func TestDellPatchMakesAJob(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, w.Code)
 		require.Regexp(t, `SYS011$`, errorID(doc))
 		require.Contains(t, w.Body.String(), "Pending configuration values are already committed, unable to perform another set operation.")
+		w, _ = ask(t, b, http.MethodPatch, dellSettings, `{"Attributes":{"SriovGlobalEnable":"Enabled"}}`)
+		require.Equal(t, http.StatusBadRequest, w.Code, "nor may it pend")
+		require.Equal(t, map[string]any{"ProcVirtualization": "Enabled"}, b.Machine().State().Pending)
 		w, _ = ask(t, b, http.MethodPost, dellJobs, `{"TargetSettingsURI":"`+dellSettings+`"}`)
 		require.Equal(t, http.StatusBadRequest, w.Code, "a job made explicitly after it is the error")
 
