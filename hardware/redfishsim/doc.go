@@ -7,12 +7,28 @@
 // [Transport] reaches any number of BMCs in process; net/http/httptest or http.Server serve
 // one over a socket, and the command crowbar-bmc-sim many.
 //
-// Spec.Personality says whose BMC it is, see [Personalities]; Knobs and the methods of BMC
-// break things.
-//
 //	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Disks: redfishsim.Disks("node1", 4)}, nil)
 //	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: "root", Password: "secret"})
 //	server := httptest.NewServer(bmc)
+//
+// # Personalities
+//
+// Spec.Personality says whose BMC and BIOS a machine has. Each is a file with what the vendor
+// does differently and the evidence for it: a line of redfish.md, the project's page of facts,
+// somebody's source or notes, or "assumed". The same hardware profile can be brought about on
+// all of them, but for what OpenBMC does not have: virtualization, IOMMU and SR-IOV are off
+// from the factory, under the vendor's own names.
+//
+// # Faults
+//
+// [Knobs] make a BMC slow, busy, unlicensed, malformed or stuck, from the start or at run time
+// by [BMC.SetKnobs]. [BMC.LoseReply] and [BMC.FailNext] hit a single request, [BMC.RestartBMC]
+// takes the BMC away for a time, [Machine.FailDrive] breaks a disk.
+//
+// # Something real
+//
+// With a [PowerBackend] a machine turns a virtual machine or a process on and off, and follows
+// when that goes on or off by itself.
 //
 // # Time
 //
@@ -29,7 +45,8 @@
 //
 // # Errors
 //
-// Methods of Machine return [ErrInvalid], [ErrConflict] or [ErrNotFound], wrapped.
+// Methods of Machine return [ErrInvalid], [ErrConflict] (of which [ErrCommitted] is a kind),
+// [ErrNotFound] or [ErrBackend], wrapped.
 //
 // # Concurrency
 //

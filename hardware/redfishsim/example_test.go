@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"strings"
+	"time"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfish"
@@ -56,4 +58,62 @@ func Example() {
 	// Output:
 	// creates RAID10 volume system on controller RAID.Integrated.1-1; all data on n1-D0, n1-D1, n1-D2, n1-D3 is lost
 	// RAID10 2000409772032 [n1-D0 n1-D1 n1-D2 n1-D3]
+}
+
+// A Dell makes a job of BIOS settings; they are in force once it has ended, at the next POST.
+func ExamplePersonality() {
+	clock := &hand{now: time.Unix(1_800_000_000, 0)}
+	machine, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Personality: redfishsim.Dell}, &redfishsim.Options{Clock: clock})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: machine, Username: "root", Password: "secret"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := httptest.NewRequest("PATCH", "/redfish/v1/Systems/System.Embedded.1/Bios/Settings",
+		strings.NewReader(`{"Attributes":{"ProcVirtualization":"Enabled"},"@Redfish.SettingsApplyTime":{"ApplyTime":"OnReset"}}`))
+	r.SetBasicAuth("root", "secret")
+	w := httptest.NewRecorder()
+	bmc.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Header().Get("Location"))
+	for range 2 {
+		s := machine.State()
+		fmt.Println(s.BIOS["ProcVirtualization"], s.Jobs[0].Kind, s.Jobs[0].State)
+		if err := machine.Reset(redfishsim.ResetOn); err != nil {
+			fmt.Println(err)
+		}
+		clock.now = clock.now.Add(2 * time.Minute)
+	}
+	// Output:
+	// 202 /redfish/v1/TaskService/Tasks/JID_000000000001
+	// Disabled bios Scheduled
+	// Enabled bios Completed
+}
+
+// A BMC that restarts is gone for a while, and forgets its sessions.
+func ExampleBMC_RestartBMC() {
+	clock := &hand{now: time.Unix(1_800_000_000, 0)}
+	machine, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1"}, &redfishsim.Options{Clock: clock})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bmc, err := redfishsim.NewBMC(redfishsim.Config{Machine: machine, Username: "root", Password: "secret"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bmc.RestartBMC(time.Minute)
+	for range 2 {
+		w := httptest.NewRecorder()
+		bmc.ServeHTTP(w, httptest.NewRequest("GET", "/redfish/v1/", nil))
+		fmt.Println(w.Code, w.Header().Get("Retry-After"))
+		clock.now = clock.now.Add(time.Minute)
+	}
+	// Output:
+	// 503 60
+	// 200
 }

@@ -240,7 +240,8 @@ func integral(v any) any {
 	return v
 }
 
-// Spec returns the machine's specification with its defaults filled in.
+// Spec returns the machine's specification with its defaults filled in. Its slices are shared
+// with other machines of the personality and must not be changed.
 func (m *Machine) Spec() Spec { return m.spec }
 
 // State returns a copy of the present state.
