@@ -54,9 +54,14 @@ func (b *BMC) SetKnobs(k Knobs) error {
 
 // SetLatency changes the time added to each request.
 func (b *BMC) SetLatency(d time.Duration) {
-	k := b.Knobs()
-	k.Latency = max(d, 0)
-	b.knobs.Store(&k)
+	for {
+		now := b.knobs.Load()
+		k := *now
+		k.Latency = max(d, 0)
+		if b.knobs.CompareAndSwap(now, &k) {
+			return
+		}
+	}
 }
 
 // RestartBMC lets the BMC be gone for d on the machine's clock: requests are answered 503

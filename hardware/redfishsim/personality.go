@@ -19,7 +19,7 @@ const (
 	DellBOSS   Personality = "dell-boss"  // the same with a BOSS-S1 card
 	HPE        Personality = "hpe"        // iLO 6
 	Lenovo     Personality = "lenovo"     // XCC
-	Supermicro Personality = "supermicro" //
+	Supermicro Personality = "supermicro" // X12 and later
 	OpenBMC    Personality = "openbmc"    // bmcweb, with no BIOS attributes and no RAID
 	Huawei     Personality = "huawei"     // iBMC, which demands If-Match
 )

@@ -11,7 +11,7 @@ import (
 // Transport reaches handlers in process: lookup is given the URL's host (with port, if any)
 // and returns its BMC, or nil for a host that refuses connections. It serves thousands of
 // BMCs without a socket, and works inside testing/synctest. A reply that a BMC loses on
-// purpose is io.ErrUnexpectedEOF.
+// purpose is io.ErrUnexpectedEOF; one that has just been restarted refuses connections.
 func Transport(lookup func(host string) http.Handler) http.RoundTripper { return transport(lookup) }
 
 type transport func(host string) http.Handler
