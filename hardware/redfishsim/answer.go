@@ -61,7 +61,7 @@ func refused(err error) answer {
 
 // get answers with a resource as it is now.
 func (b *BMC) get(r *request, path string) answer {
-	expand, all := expands(b.p, r.URL.Query().Get("$expand"))
+	levels, all := expands(b.p, r.URL.Query().Get("$expand"))
 	a := answer{status: http.StatusNotFound}
 	b.look(func(v *view) {
 		o := v.resource(path)
@@ -79,8 +79,8 @@ func (b *BMC) get(r *request, path string) answer {
 			a.status = http.StatusNotModified
 			return
 		}
-		if expand {
-			v.expand(o, all)
+		if levels > 0 {
+			v.expand(o, all, levels)
 			if data, err = json.Marshal(o); err != nil {
 				a.status = http.StatusInternalServerError
 				return
@@ -94,16 +94,20 @@ func (b *BMC) get(r *request, path string) answer {
 	return a
 }
 
-// expands reads $expand. Services that do not expand ignore it, which keeps it out of the
-// way of clients that ask all the same; the standard would have them answer 501.
-func expands(t *traits, query string) (expand, all bool) {
+// expands reads $expand, such as .($levels=2): how many levels, 0 for none, and whether Links too.
+// Services that do not expand ignore it, which keeps it out of the way of clients that ask all
+// the same; the standard would have them answer 501.
+func expands(t *traits, query string) (levels int, all bool) {
 	if query == "" || t.expand == expandNone {
-		return false, false
+		return 0, false
 	}
-	if all = query[0] == '*' || query[0] == '~'; all {
-		return t.expand == expandAll, true
+	all = query[0] == '*' || query[0] == '~'
+	if all && t.expand != expandAll || !all && query[0] != '.' {
+		return 0, false
 	}
-	return query[0] == '.', false
+	levels = 1
+	_, _ = fmt.Sscanf(query[1:], "($levels=%d)", &levels)
+	return min(levels, t.expandLevels), all
 }
 
 // tagOf is weak and made of the representation, so equal contents have equal tags.

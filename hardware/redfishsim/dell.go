@@ -29,7 +29,7 @@ func dell() traits {
 	t.system, t.manager, t.chassis, t.messages = "System.Embedded.1", "iDRAC.Embedded.1", "System.Embedded.1", "IDRAC.2.8"
 	t.registryURI = "/Systems/System.Embedded.1/Bios/BiosRegistry"
 	t.biosTarget = "BIOS.Setup.1-1"
-	t.expand, t.refuseMatch = expandAll, true
+	t.expand, t.expandLevels, t.refuseMatch = expandAll, 1, true
 	t.lastReset, t.setMode, t.volumeUsage = false, false, false
 	t.biosJobs, t.raidJobs, t.showsPending = true, true, true
 	t.sessionsFull = message{"IDRAC.2.8.RAC0218", "The maximum number of user sessions is reached."}

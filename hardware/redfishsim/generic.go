@@ -15,7 +15,7 @@ func generic() traits {
 		system: "1", manager: "1", chassis: "1", messages: "Base.1.18",
 		settings: "Settings", registry: "BiosAttributeRegistry.v1_0_0", registryURI: "/Registries/BiosAttributeRegistry.v1_0_0/registry.json",
 		biosTarget: "BIOS", applyTime: true,
-		expand: expandNoLinks, lastReset: true, bootProgress: true,
+		expand: expandNoLinks, expandLevels: 2, lastReset: true, bootProgress: true,
 		bootTargets: bootTargets(), setMode: true, bootOrder: true, secureBoot: true,
 		raid: true, volumeUsage: true, controllerArray: true, controllerCollection: true,
 		attributes: DefaultAttributes(), legacy: Condition{"BootMode", "Bios"}, smtOff: Condition{"LogicalProc", "Disabled"},

@@ -21,7 +21,7 @@ func hpe() traits {
 	t := generic()
 	t.manufacturer, t.model, t.biosVersion = "HPE", "ProLiant DL380 Gen11", "U58 v2.44 (01/17/2025)"
 	t.product, t.bmcModel, t.bmcVersion, t.redfishVersion = "ProLiant DL380 Gen11", "iLO 6", "iLO 6 v1.66", "1.20.0"
-	t.lowerCase, t.messages = true, "iLO.2.26"
+	t.lowerCase, t.messages, t.expandLevels = true, "iLO.2.26", 1
 	t.registry = "BiosAttributeRegistryU58.v1_2_44"
 	t.registryURI = "/registrystore/registries/en/biosattributeregistryu58.v1_2_44"
 	t.lastReset, t.bootProgress, t.setMode = false, false, false

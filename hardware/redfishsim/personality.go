@@ -43,9 +43,10 @@ type traits struct {
 	registry, registryURI, biosTarget string
 	applyTime                         bool // SettingsApplyTime is known; elsewhere it is an unknown property
 
-	expand      expansion
-	ifMatch     matching
-	refuseMatch bool // an action that comes with If-Match is answered 412
+	expand       expansion
+	expandLevels int
+	ifMatch      matching
+	refuseMatch  bool // an action that comes with If-Match is answered 412
 
 	lastReset, bootProgress bool // System.LastResetTime, System.BootProgress
 	bootTargets             []string
@@ -85,7 +86,7 @@ type expansion int
 
 const (
 	expandNone    expansion = iota // the parameter is ignored
-	expandNoLinks                  // "." one level
+	expandNoLinks                  // "."
 	expandAll                      // "*" too
 )
 

@@ -9,7 +9,7 @@ import (
 )
 
 func (v *view) serviceRoot() object {
-	expand := object{"ExpandAll": v.p.expand == expandAll, "Levels": true, "Links": v.p.expand == expandAll, "NoLinks": true, "MaxLevels": 1}
+	expand := object{"ExpandAll": v.p.expand == expandAll, "Levels": true, "Links": v.p.expand == expandAll, "NoLinks": true, "MaxLevels": v.p.expandLevels}
 	if v.p.expand == expandNone {
 		expand = object{"ExpandAll": false, "Levels": false, "Links": false, "NoLinks": false}
 	}

@@ -229,9 +229,9 @@ func (v *view) findService(seg []string) object {
 	return nil
 }
 
-// expand replaces links by what they lead to, one level deep; those inside Links only for "*"
-// (DSP0266, 7.3.1).
-func (v *view) expand(o object, all bool) {
+// expand replaces links by what they lead to, so many levels deep; those inside Links only for
+// "*" (DSP0266, 7.3.1).
+func (v *view) expand(o object, all bool, levels int) {
 	for key, value := range o {
 		if key == "Actions" || key == "@odata.id" || key == "Links" && !all {
 			continue
@@ -239,22 +239,22 @@ func (v *view) expand(o object, all bool) {
 		switch value := value.(type) {
 		case []any:
 			for i, item := range value {
-				if full := v.target(item); full != nil {
+				if full := v.target(item, all, levels); full != nil {
 					value[i] = full
 				}
 			}
 		case object:
-			if full := v.target(value); full != nil {
+			if full := v.target(value, all, levels); full != nil {
 				o[key] = full
 			} else if key == "Links" {
-				v.expand(value, all)
+				v.expand(value, all, levels)
 			}
 		}
 	}
 }
 
-// target is what a bare link leads to, nil for anything else.
-func (v *view) target(value any) object {
+// target is what a bare link leads to, itself expanded one level less; nil for anything else.
+func (v *view) target(value any, all bool, levels int) object {
 	to, ok := value.(object)
 	if !ok || len(to) != 1 {
 		return nil
@@ -267,6 +267,9 @@ func (v *view) target(value any) object {
 	full := v.resource(path)
 	if full != nil {
 		full["@odata.etag"] = etag(full)
+		if levels > 1 {
+			v.expand(full, all, levels-1)
+		}
 	}
 	return full
 }

@@ -225,6 +225,13 @@ func TestExpand(t *testing.T) {
 	require.Contains(t, doc["Bios"], "Attributes")
 	require.Len(t, doc["Links"].(map[string]any)["Chassis"].([]any)[0], 1, "not inside Links")
 	require.Len(t, doc["Storage"].(map[string]any)["Members"].([]any)[0], 1, "one level")
+	for p, deep := range map[redfishsim.Personality]bool{redfishsim.Generic: true, redfishsim.HPE: false} {
+		b := bmcOf(t, p)
+		uri, _ := at(t, b, "Systems", "0", "Storage")
+		_, doc := ask(t, b, http.MethodGet, uri+"?$expand=.($levels=2)", "")
+		drive := doc["Members"].([]any)[0].(map[string]any)["Drives"].([]any)[1].(map[string]any)
+		require.Equal(t, deep, drive["SerialNumber"] == "n1-D1", "%s: no deeper than MaxLevels", p)
+	}
 	_, doc = ask(t, bmcOf(t, redfishsim.Dell), http.MethodGet, "/redfish/v1/Systems/System.Embedded.1?$expand=*($levels=1)", "")
 	require.Contains(t, doc["Links"].(map[string]any)["Chassis"].([]any)[0], "ChassisType")
 }
