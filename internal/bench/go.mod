@@ -9,6 +9,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/looplab/fsm v1.0.3
 	github.com/qmuntal/stateless v1.7.2
+	github.com/stmcginnis/gofish v0.26.0
 	github.com/wI2L/jsondiff v0.7.1
 	golang.org/x/crypto v0.45.0
 )

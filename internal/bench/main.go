@@ -24,7 +24,7 @@ import (
 // comparison is one piece of work done by ours and by peers.
 type comparison struct {
 	name  string
-	ours  contender
+	ours  contender // may be none: more tells all then
 	peers []contender
 	more  func(w io.Writer) error // prints what else is to be said; may be nil
 	close func() error            // gives back what the contenders keep; may be nil
@@ -75,8 +75,8 @@ func (s *shared[T]) close() error {
 	return value.Close()
 }
 
-func comparisons(notes io.Writer) []comparison {
-	return append([]comparison{
+func comparisons(notes io.Writer, bmcs int) []comparison {
+	return slices.Concat([]comparison{
 		statemachineFire(),
 		statemachineFire64(),
 		proposalDiff("proposal-diff-20KB", 20_000),
@@ -89,7 +89,7 @@ func comparisons(notes io.Writer) []comparison {
 		eqlxLife(),
 		eqlxGet64(),
 		eqlxLife64(),
-	}, rbdComparisons(notes)...)
+	}, rbdComparisons(notes), fleetComparisons(bmcs), inventoryComparisons(notes))
 }
 
 func main() {
@@ -97,10 +97,11 @@ func main() {
 	err := flag.Set("test.benchtime", "150ms") // of each contender in each round
 	only := flag.String("only", "", "a regular expression: run the comparisons whose name it matches")
 	rounds := flag.Int("rounds", 5, "how often each contender is measured")
+	bmcs := flag.Int("bmcs", 1000, "how many BMCs a fleet has")
 	flag.Parse()
 	matches, wrong := regexp.Compile(*only)
 	if err = errors.Join(err, wrong); err == nil {
-		all := slices.DeleteFunc(comparisons(os.Stdout), func(c comparison) bool { return !matches.MatchString(c.name) })
+		all := slices.DeleteFunc(comparisons(os.Stdout, *bmcs), func(c comparison) bool { return !matches.MatchString(c.name) })
 		err = run(os.Stdout, all, *rounds)
 	}
 	if err != nil {
@@ -132,6 +133,9 @@ func (c comparison) done() error {
 }
 
 func (c comparison) run(w io.Writer, rounds int) error {
+	if c.ours.work == nil {
+		return c.more(w)
+	}
 	contenders := append([]contender{c.ours}, c.peers...)
 	best := make([]float64, len(contenders))
 	for round := range rounds {
