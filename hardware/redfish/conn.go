@@ -36,7 +36,7 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, s
 	n := &conn{c: c, bmc: b, target: t, system: system, vendor: generic{},
 		wire: &wire{base: c.transport, timeout: c.config.RequestTimeout, slots: b.slots}}
 	var root bytes.Buffer
-	n.wire.keep = &root
+	n.wire.root = &root
 	var err error
 	client := &http.Client{Transport: n.wire, CheckRedirect: sameHost}
 	n.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{

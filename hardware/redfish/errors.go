@@ -53,11 +53,7 @@ func (n *conn) fail(ctx context.Context, doing string, err error) error {
 		e.kind, e.unsent = hardware.ErrUnsupported, true
 	case errors.As(err, &certificate):
 		e.unsent, e.cause, message = true, certificate, certificate.Error()
-	case e.status == http.StatusUnauthorized:
-		e.kind = hardware.ErrUnauthorized
-	case e.status == http.StatusForbidden:
-		// Of a read or login: the account may not. Of a change also what a licence forbids
-		// (Supermicro, redfish.md C4.11); the BMC's words tell.
+	case e.status == http.StatusUnauthorized, e.status == http.StatusForbidden && !isChange(doing):
 		e.kind = hardware.ErrUnauthorized
 	case e.status == http.StatusNotFound || e.status == http.StatusMethodNotAllowed || e.status == http.StatusNotImplemented:
 		e.kind = hardware.ErrUnsupported
@@ -73,6 +69,13 @@ func (n *conn) fail(ctx context.Context, doing string, err error) error {
 	}
 	e.text = fmt.Sprintf("redfish: %s: %s: %v: %s", n.target.Node, doing, e.kind, n.scrub(message))
 	return e
+}
+
+// isChange tells the refusal of a change from that of an account: 403 is also what a missing
+// licence is answered with (Supermicro, redfish.md C4.11).
+func isChange(doing string) bool {
+	method, _, _ := strings.Cut(doing, " ")
+	return method == http.MethodPatch || method == http.MethodPost || method == http.MethodDelete
 }
 
 // answer is what the BMC said, on one line.

@@ -184,6 +184,7 @@ func (a *applier) writeBIOS(ctx context.Context, ops []hardware.Operation) error
 				if err := q.CancelSettings(ctx, a.conn, a.view.manager.Result, job); err != nil {
 					return err
 				}
+				a.view.settings.etag = "" // of what was dropped with it
 			}
 		}
 		all := maps.Clone(bios.Pending)

@@ -3,12 +3,15 @@ package redfish
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidwall/gjson"
 )
 
 // maxBody bounds a reply. The largest real ones are attribute registries of a few megabytes.
@@ -26,7 +29,7 @@ type wire struct {
 	basic          bool
 	requests       atomic.Int64
 	retryAfter     string        // of the last reply; gofish drops the headers of errors
-	keep           *bytes.Buffer // gets a copy of the next reply
+	root           *bytes.Buffer // gets the next reply, of which gofish sees little
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -54,12 +57,29 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w.retryAfter = resp.Header.Get("Retry-After")
 	body := io.Reader(io.LimitReader(resp.Body, maxBody))
-	if w.keep != nil {
-		body = io.TeeReader(body, w.keep)
-		w.keep = nil
+	if w.root != nil && resp.StatusCode == http.StatusOK {
+		if _, err := io.Copy(w.root, body); err != nil {
+			resp.Body.Close()
+			release()
+			return nil, err
+		}
+		body = bytes.NewReader(slimRoot(w.root.Bytes()))
+		resp.ContentLength = -1
+		w.root = nil
 	}
 	resp.Body = &boundedBody{Reader: body, closer: resp.Body, release: release}
 	return resp, nil
+}
+
+// slimRoot is what gofish needs of the service root: where sessions are. The rest may be badly
+// typed, which it would not forgive. What is no JSON is left as it is, for gofish to complain of.
+func slimRoot(root []byte) []byte {
+	if !gjson.ValidBytes(root) {
+		return root
+	}
+	slim, _ := json.Marshal(map[string]any{"@odata.id": "/redfish/v1/", "Links": map[string]any{
+		"Sessions": map[string]any{"@odata.id": gjson.GetBytes(root, `Links.Sessions.\@odata\.id`).String()}}})
+	return slim
 }
 
 type boundedBody struct {
