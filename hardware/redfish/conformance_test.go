@@ -45,7 +45,7 @@ func (ibmc) Spellings(i hardware.Intent) []redfish.Spelling {
 	enabled := map[string]any{"on": "Enabled", "off": "Disabled"}
 	switch i {
 	case hardware.Virtualization:
-		return []redfish.Spelling{{Attribute: "VMXEnable", Values: enabled}}
+		return []redfish.Spelling{{Attribute: "ProcessorVmxEnable", Values: enabled}}
 	case hardware.IOMMU:
 		return []redfish.Spelling{{Attribute: "VTdSupport", Values: enabled}}
 	case hardware.SRIOV:
