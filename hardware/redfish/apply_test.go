@@ -169,6 +169,26 @@ func TestUnknownOutcomeIsNotRetried(t *testing.T) {
 	})
 }
 
+// The order was as wished, so the plan has nothing about it; then a volume comes that firmware
+// puts last.
+func TestOrderThatWasNotPlanned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, nil)
+		const boot = `"boot":{"order":["pxe","disk"],"secure_boot":"on"}`
+		require.NoError(t, r.machine.SetBootOrder([]string{"Boot0001", "Boot0201", "Boot0202", "Boot0401", "Boot0101"}))
+		plan := r.plan(t, `{"raid":{"set":"SingleRaid1"},`+boot+`}`)
+		require.Len(t, plan.Operations, 2)
+		res, err := r.c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
+		require.ErrorIs(t, err, hardware.ErrStalePlan)
+		require.Len(t, res.Done, 2)
+		again := r.plan(t, `{`+boot+`}`)
+		require.Len(t, again.Operations, 1)
+		_, err = r.c.Apply(t.Context(), r.target, again, nil)
+		require.NoError(t, err)
+		require.True(t, r.plan(t, `{`+boot+`}`).Empty())
+	})
+}
+
 // canceller calls a function at the n-th request.
 type canceller struct {
 	base   http.RoundTripper

@@ -32,7 +32,11 @@ func (a *applier) changeSettings(ctx context.Context, ops []hardware.Operation, 
 		if err != nil {
 			return err
 		}
-		if orderLeft && order == nil {
+		switch {
+		case orderLeft && i < 0:
+			return fmt.Errorf("redfish: %s: %w: the machine has other boot options since the reset, and their order was not planned; all else is done",
+				a.target.Node, hardware.ErrStalePlan)
+		case orderLeft && order == nil:
 			order = &ops[i]
 		}
 	}
