@@ -7,8 +7,9 @@
 //
 // Exit status: 0 done; 1 error; 2 there are changes (proposal diff, proposal plan); 3 refused by
 // a rule, or not confirmed; 4 conflict: somebody else was faster, or something else is there or in
-// the way (storage.ErrExists, storage.ErrBusy). With -o json an error that has problems or
-// conflicts is on standard output, too: {"error":{"code","message","problems","conflicts"}}.
+// the way (storage.ErrExists, storage.ErrBusy), or a machine is not the one that was planned for
+// (hardware.ErrStalePlan). With -o json an error that has problems or conflicts is on standard
+// output, too: {"error":{"code","message","problems","conflicts"}}.
 package cli
 
 import (
@@ -26,6 +27,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/hardware"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/proposal"
 	"github.com/crowbarkit/crowbarkit/storage"
@@ -45,6 +48,8 @@ type Process struct {
 	// Edit lets the user edit a file with an editor, a command line as in $EDITOR, and returns
 	// when he has. Nil runs it in a shell, on the terminal of the process.
 	Edit func(ctx context.Context, editor, file string) error
+	// Clock paces looks at what a BMC is doing; nil is real time.
+	Clock redfish.Clock
 	// Drivers are those of the volume back ends, by name. Nil is what the program was built with.
 	Drivers map[string]storage.Opener
 }
@@ -136,12 +141,14 @@ func (a *app) run(ctx context.Context, root *cobra.Command) int {
 // line ends between what is wrong.
 func (a *app) explain(err error) string {
 	text := wording.Error(err)
-	kept, volume, said := (*keptError)(nil), (*volumeError)(nil), (*client.Error)(nil)
+	kept, volume, machine, said := (*keptError)(nil), (*volumeError)(nil), (*hardwareError)(nil), (*client.Error)(nil)
 	switch {
 	case errors.As(err, &kept):
 		text = kept.Error()
 	case errors.As(err, &volume):
 		text = volume.Error()
+	case errors.As(err, &machine):
+		text = machine.Error()
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.As(err, &said):
@@ -171,7 +178,11 @@ func sentence(said *client.Error) string {
 func details(err error) *client.ErrorBody {
 	var said *client.Error
 	var invalid *proposal.ValidationError
+	var machine *hardwareError
 	switch {
+	case errors.As(err, &machine) && len(machine.problems) > 0:
+		short, _, _ := strings.Cut(machine.text, "\n")
+		return &client.ErrorBody{Code: client.CodeInvalid, Message: short, Problems: machine.problems}
 	case errors.As(err, &said) && len(said.Problems)+len(said.Conflicts) > 0:
 		return &client.ErrorBody{Code: said.Code, Message: said.Message, Problems: said.Problems, Conflicts: said.Conflicts}
 	case errors.As(err, &invalid):
@@ -203,9 +214,10 @@ func exitStatus(err error) int {
 	switch {
 	case errors.Is(err, errChanges):
 		return exitChanges
-	case errors.Is(err, client.ErrRefused):
+	case errors.Is(err, client.ErrRefused), errors.Is(err, hardware.ErrNotAuthorized):
 		return exitRefused
-	case errors.Is(err, client.ErrConflict), errors.Is(err, storage.ErrExists), errors.Is(err, storage.ErrBusy):
+	case errors.Is(err, client.ErrConflict), errors.Is(err, storage.ErrExists), errors.Is(err, storage.ErrBusy),
+		errors.Is(err, hardware.ErrStalePlan):
 		return exitConflict
 	}
 	return exitError
@@ -240,6 +252,7 @@ func (a *app) commands() []*cobra.Command {
 		a.proposalCommand(),
 		a.jobCommand(),
 		a.eventCommand(),
+		a.hardwareCommand(),
 		a.volumeCommand(),
 		a.engineCommand(),
 		a.versionCommand(),

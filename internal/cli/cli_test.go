@@ -20,6 +20,7 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/crowbar"
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
 	"github.com/crowbarkit/crowbarkit/internal/apitest"
 	"github.com/crowbarkit/crowbarkit/internal/cli"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
@@ -41,6 +42,7 @@ type shell struct {
 	terminal bool
 	edit     func(ctx context.Context, editor, file string) error
 	drivers  map[string]storage.Opener
+	clock    redfish.Clock
 	// transport, if there is one, is between the command and the site.
 	transport func(next http.RoundTripper) http.RoundTripper
 }
@@ -58,6 +60,7 @@ func (s *shell) runContext(ctx context.Context, args ...string) (code int, stdou
 		IsTerminal: func(any) bool { return s.terminal },
 		Edit:       s.edit,
 		Drivers:    s.drivers,
+		Clock:      s.clock,
 	}
 	if s.site != nil {
 		p.Transport = s.site.Transport()

@@ -107,19 +107,7 @@ func (v *volumes) ask(do func(ctx context.Context, m *storage.Manager, args []st
 		if err := v.load(cmd); err != nil {
 			return err
 		}
-		level := slog.LevelInfo
-		if v.verbose {
-			level = slog.LevelDebug
-		}
-		v.config.Deps.Logger = slog.New(slog.NewTextHandler(v.Stderr, &slog.HandlerOptions{
-			Level: level,
-			ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-				if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey && a.Value.String() == slog.LevelInfo.String()) {
-					return slog.Attr{} // it is now, and normal
-				}
-				return a
-			},
-		}))
+		v.config.Deps.Logger = v.logger(v.verbose, slog.LevelInfo)
 		m, err := storage.Open(cmd.Context(), v.config, v.openers())
 		if err != nil {
 			return configError(v.path, err)
