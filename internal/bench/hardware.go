@@ -60,7 +60,7 @@ func (k *crowbarkit) configure(ctx context.Context, node, url string) error {
 		return err
 	}
 	if k.settled && !plan.Empty() {
-		return fmt.Errorf("there is more to do:\n%s", plan.Text())
+		return fmt.Errorf("%s: there is more to do: %d operations", node, len(plan.Operations))
 	}
 	_, err = k.c.Apply(ctx, target, plan, nil)
 	return err
@@ -196,7 +196,7 @@ func (f fleetBench) measure() (r fleetResult, err error) {
 			return r, err
 		}
 		r.gofish = all[0]
-		if all, err = f.configure(min(alone, f.servers), 1, newExpandingGofish); err != nil {
+		if all, err = f.configure(min(alone, f.servers), alone, newExpandingGofish); err != nil {
 			return r, err
 		}
 		r.expanding = all[0]

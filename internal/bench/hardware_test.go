@@ -16,7 +16,7 @@ import (
 
 // mostRequests are what our side may take for a server, the registry aside, which is read once
 // for all of a model.
-const mostRequests, registryRequests = 22, 3
+const mostRequests, registryRequests = 20, 3
 
 // Both sides bring servers to the same state, by as many changes; ours leaves no session and does
 // nothing the second time.
