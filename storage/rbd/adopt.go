@@ -107,7 +107,7 @@ func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, 
 			if err := rbd.GetImage(s.io, name).Rename(to); err != nil {
 				return err
 			}
-			if err := s.enlarge(to, size); err != nil {
+			if err := s.settle(to, size, nil); err != nil {
 				return errors.Join(err, rbd.GetImage(s.io, to).Rename(name))
 			}
 			return nil

@@ -4,10 +4,9 @@ package rbd
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
+	"strings"
 	"syscall"
 
 	"github.com/ceph/go-ceph/rbd"
@@ -19,9 +18,10 @@ import (
 // turn to be flattened. Beyond it a clone waits for its own.
 const depthSlack = 3
 
-// Clone makes a copy-on-write clone of the volume as it is now, by a snapshot that goes with the
-// clone. At the depth limit the new volume is flattened in the background: it can be used
-// meanwhile. Limits of the source (QoS) come with the clone, as librbd has it.
+// Clone makes a copy-on-write clone of the volume as it is now. It stands on a snapshot that is
+// made for it and goes with it, or on that of an earlier clone if nothing was written since: see
+// bases. At the depth limit the new volume is flattened in the background: it can be used
+// meanwhile.
 func (d *Driver) Clone(ctx context.Context, v storage.VolumeSpec, sourceID string) (*storage.Volume, error) {
 	if err := errors.Join(storage.CheckID(v.ID), storage.CheckID(sourceID)); err != nil {
 		return nil, err
@@ -46,6 +46,9 @@ func (d *Driver) Clone(ctx context.Context, v storage.VolumeSpec, sourceID strin
 		if size, err = fit(v.SizeBytes, int64(has)); err != nil {
 			return err
 		}
+		if d.config.MaxCloneDepth == fullCopy {
+			return d.copy(ctx, s, source, name, size)
+		}
 		return d.clone(ctx, s, source, name, int64(has), size)
 	})
 	if err != nil {
@@ -56,33 +59,30 @@ func (d *Driver) Clone(ctx context.Context, v storage.VolumeSpec, sourceID strin
 }
 
 func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, name string, has, size int64) error {
-	full := d.config.MaxCloneDepth == fullCopy
-	depth := 0
-	var err error
-	if !full {
-		if depth, err = s.depth(source, d.config.MaxCloneDepth+depthSlack); err != nil {
-			return before(fmt.Errorf("how deep %q stands: %w", source.GetName(), err))
-		}
+	depth, err := s.depth(source, d.config.MaxCloneDepth+depthSlack)
+	if err != nil {
+		return before(fmt.Errorf("how deep %q stands: %w", source.GetName(), err))
 	}
-	// The name may be taken by the snapshot of an earlier volume of this ID that is in the trash.
-	snapshot := name + cloneSnapSuffix
-	if err := s.snapshot(source, snapshot); is(err, syscall.EEXIST) {
-		snapshot = name + escape + rand.Text()[:8] + cloneSnapSuffix
-		err = s.snapshot(source, snapshot)
-		if err != nil {
+	from := origin{s: s, image: source.GetName(), size: has}
+	if from.keys, err = inherited(source); err != nil {
+		return before(err)
+	}
+	for {
+		shared := false
+		if from.snapshot, shared, err = d.base(ctx, s, source, name, from.snapshot); err != nil {
 			return err
 		}
-	} else if err != nil {
-		return err
-	}
-	if full {
-		err = d.overWreck(ctx, s, name, func() error { return d.copyTo(s, source.GetName(), snapshot, name, size) })
-		return errors.Join(err, dropSnapshot(source, snapshot))
-	}
-	options := d.imageOptions(s, 0)
-	defer options.Destroy()
-	if err := d.cloneTo(ctx, s, s, source.GetName(), snapshot, name, has, size, options); err != nil {
-		return errors.Join(err, dropSnapshot(source, snapshot))
+		err = d.cloneTo(ctx, s, from, name, size)
+		if err == nil {
+			break
+		}
+		if !shared {
+			return errors.Join(err, dropUnused(source, from.snapshot))
+		}
+		if !is(err, syscall.ENOENT, syscall.EINVAL) {
+			return err
+		}
+		// The last clone on it was deleted just now, and it with that.
 	}
 	switch {
 	case depth >= d.config.MaxCloneDepth+depthSlack:
@@ -93,6 +93,16 @@ func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, name 
 	return nil
 }
 
+// copy makes a full copy of the volume as it is now.
+func (d *Driver) copy(ctx context.Context, s *session, source *rbd.Image, name string, size int64) error {
+	snapshot, err := cloneSnapshot(source, name)
+	if err != nil {
+		return err
+	}
+	err = d.overWreck(ctx, s, name, func() error { return d.copyTo(s, source.GetName(), snapshot, name, size) })
+	return errors.Join(err, dropSnapshot(source, snapshot))
+}
+
 // copyTo makes a full copy of a snapshot.
 func (d *Driver) copyTo(s *session, source, snapshot, name string, size int64) error {
 	from, err := rbd.OpenImageReadOnly(s.io, source, snapshot)
@@ -100,43 +110,73 @@ func (d *Driver) copyTo(s *session, source, snapshot, name string, size int64) e
 		return err
 	}
 	defer from.Close()
+	keys, err := inherited(from)
+	if err != nil {
+		return err
+	}
 	// Unlike DeepCopy it leaves the source's other snapshots out, and a copy of a clone is none.
 	if err := from.Copy(s.io, name); err != nil {
 		return err
 	}
-	if err := s.enlarge(name, size); err != nil {
+	if err := s.settle(name, size, keys); err != nil {
 		return errors.Join(err, d.discard(s, name))
 	}
 	return nil
 }
 
-// cloneTo makes a clone in s of a snapshot in from, and gives it its size. Nothing is left of it
-// after an error.
-func (d *Driver) cloneTo(ctx context.Context, s, from *session, source, snapshot, name string, has, size int64, options *rbd.ImageOptions) error {
+// An origin is the snapshot that a clone is made of.
+type origin struct {
+	s               *session // with the image's pool
+	image, snapshot string
+	size            int64
+	objectSize      int64    // of the clone; 0: the image's
+	keys            []string // of metadata that the clone shall not inherit
+}
+
+// inherited returns the keys of an image's metadata that librbd copies to its clones and that are
+// none of theirs: limits, since a clone is a volume of its own, and that it was deleted.
+func inherited(image *rbd.Image) ([]string, error) {
+	all, err := image.ListMetadata()
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for key := range all {
+		if strings.HasPrefix(key, qosPrefix) || key == deletedKey {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// cloneTo makes a clone in s and gives it its size. Nothing is left of it after an error.
+func (d *Driver) cloneTo(ctx context.Context, s *session, from origin, name string, size int64) error {
+	options := d.imageOptions(s, from.objectSize)
+	defer options.Destroy()
 	err := d.overWreck(ctx, s, name, func() error {
-		err := rbd.CloneImage(from.io, source, snapshot, s.io, name, options)
+		err := rbd.CloneImage(from.s.io, from.image, from.snapshot, s.io, name, options)
 		if !is(err, syscall.EINVAL) || s.protect.Load() {
 			return err
 		}
 		// Not protected, and the cluster wants that: it was told to let old clients in again.
-		image, look := rbd.OpenImage(from.io, source, rbd.NoSnapshot)
+		image, look := rbd.OpenImage(from.s.io, from.image, rbd.NoSnapshot)
 		if look != nil {
 			return err
 		}
 		defer image.Close()
-		if protected := image.GetSnapshot(snapshot).Protect(); protected != nil {
+		if protected := image.GetSnapshot(from.snapshot).Protect(); protected != nil {
 			return err
 		}
 		s.protect.Store(true)
-		return rbd.CloneImage(from.io, source, snapshot, s.io, name, options)
+		return rbd.CloneImage(from.s.io, from.image, from.snapshot, s.io, name, options)
 	})
 	if err != nil {
 		return err
 	}
-	if size > has {
-		err = s.enlarge(name, size)
+	if size > from.size || len(from.keys) > 0 {
+		err = s.settle(name, size, from.keys)
 	}
-	if err == nil && d.config.FlattenVolumeFromSnapshot && !cloneSnap(snapshot) {
+	if err == nil && d.config.FlattenVolumeFromSnapshot && !cloneSnap(from.snapshot) {
 		err = d.flattenNow(ctx, s, name)
 	}
 	if err != nil {
@@ -145,12 +185,19 @@ func (d *Driver) cloneTo(ctx context.Context, s, from *session, source, snapshot
 	return nil
 }
 
-func (s *session) enlarge(name string, size int64) error {
+// settle gives a new image its size, and takes metadata from it.
+func (s *session) settle(name string, size int64, keys []string) error {
 	image, err := s.edit(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(grow(image, size), image.Close())
+	err = grow(image, size)
+	for _, key := range keys {
+		if e := image.RemoveMetadata(key); e != nil && !is(e, syscall.ENOENT) {
+			err = errors.Join(err, e)
+		}
+	}
+	return errors.Join(err, image.Close())
 }
 
 // depth is how many images an image stands on, counted up to most.
@@ -182,122 +229,4 @@ func (s *session) depth(image *rbd.Image, most int) (int, error) {
 			return 0, err
 		}
 	}
-}
-
-// flattens copies parents' data into clones, so that they stand alone: few at once, since each
-// moves all of a volume's data.
-type flattens struct {
-	slots chan struct{}
-
-	mu      sync.Mutex
-	running map[string]*flatten // by image ID
-}
-
-type flatten struct {
-	cancel context.CancelFunc // has an effect while it waits for its turn
-	done   chan struct{}
-}
-
-// flatten makes an image stand alone and drops the snapshot it stood on, if that was made for it.
-func (d *Driver) flatten(ctx context.Context, s *session, id string) error {
-	select {
-	case d.flattens.slots <- struct{}{}:
-		defer func() { <-d.flattens.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	image, err := rbd.OpenImageById(s.io, id, rbd.NoSnapshot)
-	if err != nil {
-		return err
-	}
-	parent, err := image.GetParent()
-	if is(err, syscall.ENOENT) {
-		return image.Close() // flat already
-	}
-	if err == nil {
-		err = image.Flatten()
-	}
-	if err := errors.Join(err, image.Close()); err != nil {
-		return err
-	}
-	return s.release(d, parent)
-}
-
-func (d *Driver) flattenNow(ctx context.Context, s *session, name string) error {
-	id, err := s.id(name)
-	if err != nil {
-		return err
-	}
-	return d.flatten(ctx, s, id)
-}
-
-// flattenLater flattens in the background. If it fails the volume stays a clone.
-func (d *Driver) flattenLater(s *session, name string) {
-	id, err := s.id(name)
-	if err != nil {
-		d.log.Warn("not flattened", "image", name, "error", err)
-		return
-	}
-	ctx, cancel := context.WithCancel(d.workers.root)
-	f := &flatten{cancel: cancel, done: make(chan struct{})}
-	d.flattens.mu.Lock()
-	d.flattens.running[id] = f
-	d.flattens.mu.Unlock()
-	ended := func() {
-		cancel()
-		d.flattens.mu.Lock()
-		delete(d.flattens.running, id)
-		d.flattens.mu.Unlock()
-		close(f.done)
-	}
-	err = d.workers.background(func(context.Context) {
-		defer ended()
-		err := func() error {
-			s, release, err := d.sessions.use(ctx)
-			if err != nil {
-				return err
-			}
-			defer release()
-			return d.flatten(ctx, s, id)
-		}()
-		switch {
-		case err == nil:
-			d.log.Info("flattened", "image", name)
-		case ctx.Err() == nil && !is(err, syscall.ENOENT):
-			d.log.Warn("not flattened; it stays a clone", "image", name, "error", err)
-		}
-	})
-	if err != nil { // closed meanwhile
-		ended()
-	}
-}
-
-// noFlatten ends the background flatten of an image: one that waits for its turn at once, one
-// that runs when it is done.
-func (d *Driver) noFlatten(ctx context.Context, id string) error {
-	d.flattens.mu.Lock()
-	f := d.flattens.running[id]
-	d.flattens.mu.Unlock()
-	if f == nil {
-		return nil
-	}
-	f.cancel()
-	select {
-	case <-f.done:
-		return nil
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), &storage.BusyError{Dependents: []string{"its flatten, which runs"}})
-	}
-}
-
-func (s *session) id(name string) (string, error) {
-	image, err := s.view(name)
-	if err != nil {
-		return "", err
-	}
-	id, err := image.GetId()
-	return id, errors.Join(err, image.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // deletedKey marks images in the trash that this driver deleted, and may therefore remove. Its
-// value is when. Others use the trash too, some to get things back.
+// value is when, in RFC 3339: an image that somebody got back has the mark still, and when it is
+// moved to the trash again, later and by hand, it is not this driver's to remove.
 const deletedKey = "crowbarkit.deleted"
 
 // Delete destroys a volume. Clones made from it live on: the image then goes to the pool's trash
@@ -54,6 +56,7 @@ func (d *Driver) delete(ctx context.Context, s *session, name string) error {
 	if err := d.noFlatten(ctx, what.id); err != nil {
 		return err
 	}
+	d.bases.forget(what.id)
 	held := false
 	if len(what.internal) > 0 {
 		if held, err = s.dropInternal(name, what.internal); err != nil {
@@ -73,7 +76,8 @@ func (d *Driver) delete(ctx context.Context, s *session, name string) error {
 		return err
 	}
 	// The last clone may have gone between the look and the trash, and found nothing to remove.
-	return s.reap(d, what.id, name, "")
+	_, err = s.reap(d, what.id, name, "")
+	return err
 }
 
 // inventory is what a deletion must know.
@@ -96,7 +100,7 @@ func (d *Driver) look(s *session, view *rbd.Image) (inventory, error) {
 	if what.parent, err = view.GetParent(); err != nil && !is(err, syscall.ENOENT) {
 		return what, err
 	}
-	all, err := view.GetSnapshotNames()
+	all, err := snapshotsOf(view)
 	if err != nil {
 		return what, err
 	}
@@ -143,7 +147,7 @@ func drop(image *rbd.Image, snapshots []rbd.SnapInfo) (held bool, err error) {
 			return held, err
 		}
 	}
-	left, err := image.GetSnapshotNames()
+	left, err := snapshotsOf(image)
 	return held || len(left) > 0, err
 }
 
@@ -169,7 +173,7 @@ func (d *Driver) trash(s *session, name, id string, held bool) error {
 	if err != nil {
 		return err
 	}
-	err = image.SetMetadata(deletedKey, d.clock.Now().UTC().Format(time.RFC3339))
+	err = image.SetMetadata(deletedKey, time.Now().UTC().Format(time.RFC3339)) // the trash's times are real
 	if err := errors.Join(err, image.Close()); err != nil {
 		return err
 	}
@@ -195,26 +199,24 @@ func (s *session) unmark(name string) error {
 // release drops the snapshot that a clone stood on, which is now gone or flat, and removes what
 // was kept only for it.
 func (s *session) release(d *Driver, parent *rbd.ParentInfo) error {
+	_, err := s.releaseCounting(d, parent)
+	return err
+}
+
+func (s *session) releaseCounting(d *Driver, parent *rbd.ParentInfo) (removed int, err error) {
 	if parent == nil || parent.Image.PoolName != s.pool || parent.Image.PoolNamespace != "" {
-		return nil // others' images are theirs to clean up
+		return 0, nil // others' images are theirs to clean up
 	}
 	return s.reap(d, parent.Image.ImageID, parent.Image.ImageName, parent.Snap.SnapName)
 }
 
 // reap drops a clone's snapshot of an image, if snapshot is one, and removes the image if it was
-// deleted before and nothing needs it any more, and what that in turn sets free. An image that
-// must stay, be it for clones or for its delay, is no error.
-func (s *session) reap(d *Driver, id, name, snapshot string) error {
-	image, err := rbd.OpenImageById(s.io, id, rbd.NoSnapshot)
-	if is(err, syscall.ENOENT) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	mark, parent, err := d.unneeded(s, image, name, snapshot)
-	if err := errors.Join(err, image.Close()); err != nil || mark == alive {
-		return err
+// deleted before and nothing needs it any more, and what that in turn sets free. It returns how
+// many images it removed. One that must stay, be it for clones or for its delay, is no error.
+func (s *session) reap(d *Driver, id, name, snapshot string) (removed int, err error) {
+	mark, parent, err := d.unneeded(s, id, name, snapshot)
+	if err != nil || mark == alive {
+		return 0, err
 	}
 	if mark == inTrash {
 		err = rbd.TrashRemove(s.io, id, false)
@@ -223,38 +225,55 @@ func (s *session) reap(d *Driver, id, name, snapshot string) error {
 	}
 	switch {
 	case is(err, syscall.ENOENT): // somebody was faster, or got it out of the trash
-		return nil
+		return 0, nil
 	case is(err, syscall.EPERM): // its delay is not over
-		return nil
+		return 0, nil
 	case is(err, syscall.EBUSY, syscall.ENOTEMPTY): // somebody looks at it; the purge comes again
-		return nil
+		return 0, nil
 	case err != nil:
-		return err
+		return 0, err
 	}
 	d.log.Debug("removed what was kept for clones", "image", name, "image_id", id)
-	return s.release(d, parent)
+	more, err := s.releaseCounting(d, parent)
+	return 1 + more, err
 }
 
 // What an image is that a clone stood on.
 type mark int
 
 const (
-	alive   mark = iota // or needed
+	alive   mark = iota // or needed, or gone
 	inTrash             // deleted by this driver
 	renamed             // deleted by Cinder
 )
 
 // unneeded drops the snapshots of an image that no clone needs and tells whether the image was
 // deleted and is needed no longer, and its parent.
-func (d *Driver) unneeded(s *session, image *rbd.Image, name, snapshot string) (mark, *rbd.ParentInfo, error) {
+func (d *Driver) unneeded(s *session, id, name, snapshot string) (_ mark, parent *rbd.ParentInfo, err error) {
+	defer d.bases.take(id)()
+	image, err := rbd.OpenImageById(s.io, id, rbd.NoSnapshot)
+	if is(err, syscall.ENOENT) {
+		return alive, nil, nil
+	}
+	if err != nil {
+		return alive, nil, err
+	}
+	defer func() { err = errors.Join(err, image.Close()) }()
 	if cloneSnap(snapshot) {
-		if err := dropSnapshot(image, snapshot); err != nil && !is(err, syscall.EBUSY) { // EBUSY: another clone stands on it
+		needed, err := s.standOn(image, snapshot)
+		if err == nil && !needed {
+			err = dropUnused(image, snapshot)
+		}
+		if err != nil {
 			return alive, nil, err
 		}
 	}
 	was := renamed
-	switch _, err := image.GetMetadata(deletedKey); {
+	switch when, err := image.GetMetadata(deletedKey); {
 	case err == nil:
+		if mine, err := d.trashedBy(s, image, when); err != nil || !mine {
+			return alive, nil, err
+		}
 		was = inTrash
 	case !is(err, syscall.ENOENT):
 		return alive, nil, err
@@ -270,6 +289,46 @@ func (d *Driver) unneeded(s *session, image *rbd.Image, name, snapshot string) (
 		return alive, nil, err
 	}
 	return was, what.parent, nil
+}
+
+// trashedBy says that an image with a mark is in the trash since the mark was made.
+func (d *Driver) trashedBy(s *session, image *rbd.Image, mark string) (bool, error) {
+	marked, err := time.Parse(time.RFC3339, mark)
+	if err != nil {
+		return false, nil
+	}
+	id, err := image.GetId()
+	if err != nil {
+		return false, err
+	}
+	all, err := rbd.GetTrashList(s.io)
+	for _, entry := range all {
+		if entry.Id == id {
+			after := entry.DeletionTime.Sub(marked)
+			return -time.Second <= after && after <= 2*d.config.Timeout, nil // no call takes longer
+		}
+	}
+	return false, err
+}
+
+// standOn says that clones stand on a snapshot, for clone v2, where librbd would take it out of
+// sight and further clones could not stand on it. With v1 it cannot be removed.
+func (s *session) standOn(image *rbd.Image, snapshot string) (bool, error) {
+	if s.protect.Load() {
+		return false, nil
+	}
+	err := image.SetSnapshot(snapshot)
+	if is(err, syscall.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	children, err := image.ListChildrenAttributes()
+	if is(err, syscall.ERANGE) { // more than go-ceph wants to list
+		return true, image.SetSnapshot(rbd.NoSnapshot)
+	}
+	return len(children) > 0, errors.Join(err, image.SetSnapshot(rbd.NoSnapshot))
 }
 
 // discard removes an image that a call made and nobody wants, with the snapshot it stands on.
@@ -304,31 +363,32 @@ func (d *Driver) discard(s *session, name string) error {
 // enough and is needed by no clone, and returns how many images that were. With DeferredDeletion
 // the driver does it every PurgeInterval. All problems are returned at once.
 func (d *Driver) PurgeTrash(ctx context.Context) (removed int, err error) {
+	var gone atomic.Int64 // also for a caller who leaves
 	err = d.do(ctx, call{kind: changes, run: func(ctx context.Context, s *session) error {
-		before, err := rbd.GetTrashList(s.io)
+		entries, err := rbd.GetTrashList(s.io)
 		if err != nil {
 			return err
 		}
 		var errs []error
-		for _, entry := range before {
+		for _, entry := range entries {
 			if ctx.Err() != nil {
 				return errors.Join(append(errs, ctx.Err())...)
 			}
 			if _, ours := d.volumes.id(entry.Name); !ours || entry.DefermentEndTime.After(time.Now()) { // the cluster's time is real
 				continue
 			}
-			if err := s.reap(d, entry.Id, entry.Name, ""); err != nil {
+			n, err := s.reap(d, entry.Id, entry.Name, "")
+			gone.Add(int64(n))
+			if err != nil {
 				errs = append(errs, fmt.Errorf("image %s, once %s: %w", entry.Id, entry.Name, err))
 			}
 		}
-		after, err := rbd.GetTrashList(s.io)
-		removed = max(0, len(before)-len(after))
-		return errors.Join(append(errs, err)...)
+		return errors.Join(errs...)
 	}})
 	if err != nil {
-		return removed, fmt.Errorf("rbd: purge the trash of pool %q: %w", d.config.Pool, err)
+		err = fmt.Errorf("rbd: purge the trash of pool %q: %w", d.config.Pool, err)
 	}
-	return removed, nil
+	return int(gone.Load()), err
 }
 
 func (d *Driver) purging(ctx context.Context) {

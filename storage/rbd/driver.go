@@ -29,6 +29,7 @@ type Driver struct {
 	sessions  *sessions
 	sizes     sizes
 	flattens  flattens
+	bases     bases
 }
 
 var (
@@ -76,6 +77,7 @@ func New(c Config, deps storage.Deps) (*Driver, error) {
 		sessions:  &sessions{config: c, log: deps.Logger, clock: deps.Clock, turn: make(chan struct{}, 1)},
 		sizes:     sizes{known: map[string]known{}},
 		flattens:  flattens{slots: make(chan struct{}, c.ConcurrentFlattens), running: map[string]*flatten{}},
+		bases:     bases{known: map[string]base{}, turns: map[string]*turn{}},
 	}
 	if c.DeferredDeletion {
 		if err := d.workers.background(d.purging); err != nil {

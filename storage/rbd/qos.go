@@ -39,9 +39,13 @@ func limits(q *storage.QoS) [12]struct {
 	}
 }
 
-const confPrefix = "conf_"
+const (
+	confPrefix = "conf_"
+	qosPrefix  = confPrefix + "rbd_qos_"
+)
 
-// SetQoS writes the limits to the image; its users obey them from then on.
+// SetQoS writes the limits to the image; its users obey them from then on. Clones do not inherit
+// them: librbd would copy them, and Cinder leaves them.
 func (d *Driver) SetQoS(ctx context.Context, id string, q storage.QoS) error {
 	if err := q.Check(); err != nil {
 		return err
@@ -91,13 +95,14 @@ func (d *Driver) GetQoS(ctx context.Context, id string) (storage.QoS, error) {
 }
 
 func getQoS(image *rbd.Image) (q storage.QoS, err error) {
+	all, err := image.ListMetadata()
+	if err != nil {
+		return q, err
+	}
 	for _, limit := range limits(&q) {
-		text, err := image.GetMetadata(confPrefix + limit.key)
-		if is(err, syscall.ENOENT) {
+		text, ok := all[confPrefix+limit.key]
+		if !ok {
 			continue
-		}
-		if err != nil {
-			return q, fmt.Errorf("%s: %w", limit.key, err)
 		}
 		if *limit.value, err = strconv.ParseInt(text, 10, 64); err != nil {
 			return q, fmt.Errorf("%s is %.40q, expected a number: %w", limit.key, text, err)

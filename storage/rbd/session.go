@@ -292,3 +292,13 @@ func (s *session) size(name string) (int64, error) {
 	size, err := image.GetSize()
 	return int64(size), errors.Join(err, image.Close())
 }
+
+// id returns an image's ID, which it keeps under any name.
+func (s *session) id(name string) (string, error) {
+	image, err := s.view(name)
+	if err != nil {
+		return "", err
+	}
+	id, err := image.GetId()
+	return id, errors.Join(err, image.Close())
+}

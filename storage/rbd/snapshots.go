@@ -55,8 +55,16 @@ func (d *Driver) CreateSnapshot(ctx context.Context, volumeID, id string) (*stor
 // snapshot makes a snapshot that can be cloned. One that cannot be is removed again.
 func (s *session) snapshot(image *rbd.Image, name string) error {
 	snapshot, err := image.CreateSnapshot(name)
-	if err != nil || !s.protect.Load() {
+	if err != nil {
 		return err
+	}
+	return s.protectNew(snapshot)
+}
+
+// protectNew protects a new snapshot where clones need that, or removes it.
+func (s *session) protectNew(snapshot *rbd.Snapshot) error {
+	if !s.protect.Load() {
+		return nil
 	}
 	if err := snapshot.Protect(); err != nil {
 		return errors.Join(err, snapshot.Remove())
@@ -78,9 +86,28 @@ func dropSnapshot(image *rbd.Image, name string) error {
 	return nil
 }
 
+// dropUnused removes a snapshot unless clones stand on it.
+func dropUnused(image *rbd.Image, name string) error {
+	if err := dropSnapshot(image, name); !is(err, syscall.EBUSY) {
+		return err
+	}
+	return nil
+}
+
+// snapshotsOf lists an image's snapshots. go-ceph asks twice, for their number and for them, and
+// between the two another may be made.
+func snapshotsOf(image *rbd.Image) (all []rbd.SnapInfo, err error) {
+	for range 10 {
+		if all, err = image.GetSnapshotNames(); !is(err, syscall.ERANGE) {
+			break
+		}
+	}
+	return all, err
+}
+
 // find returns the snapshot of a name, or ENOENT.
 func find(image *rbd.Image, name string) (rbd.SnapInfo, error) {
-	all, err := image.GetSnapshotNames()
+	all, err := snapshotsOf(image)
 	if err != nil {
 		return rbd.SnapInfo{}, err
 	}
@@ -127,7 +154,7 @@ func (d *Driver) ListSnapshots(ctx context.Context, volumeID, after string, limi
 		if err != nil {
 			return err
 		}
-		all, err := image.GetSnapshotNames()
+		all, err := snapshotsOf(image)
 		for _, found := range all {
 			if id, ours := d.snapshots.id(found.Name); ours && id > after {
 				snapshots = append(snapshots, storage.Snapshot{ID: id, VolumeID: volumeID, SizeBytes: int64(found.Size)})
@@ -226,16 +253,16 @@ func (d *Driver) CreateFromSnapshot(ctx context.Context, v storage.VolumeSpec, v
 		if err != nil {
 			return before(fmt.Errorf("source %q: %w", volumeID, err))
 		}
-		from, err := find(image, snapshot)
-		if err := errors.Join(err, image.Close()); err != nil {
+		found, err := find(image, snapshot)
+		keys, meta := inherited(image)
+		if err := errors.Join(err, meta, image.Close()); err != nil {
 			return before(fmt.Errorf("snapshot %q of %q: %w", snapshotID, volumeID, err))
 		}
-		if size, err = fit(v.SizeBytes, int64(from.Size)); err != nil {
+		if size, err = fit(v.SizeBytes, int64(found.Size)); err != nil {
 			return err
 		}
-		options := d.imageOptions(s, 0)
-		defer options.Destroy()
-		return d.cloneTo(ctx, s, s, source, snapshot, name, int64(from.Size), size, options)
+		from := origin{s: s, image: source, snapshot: snapshot, size: int64(found.Size), keys: keys}
+		return d.cloneTo(ctx, s, from, name, size)
 	})
 	if err != nil {
 		return nil, err
@@ -260,8 +287,9 @@ func (d *Driver) Revert(ctx context.Context, volumeID, snapshotID string) error 
 		if err == nil && len(used) > 0 {
 			err = &storage.BusyError{Dependents: used}
 		}
+		var to rbd.SnapInfo
 		if err == nil {
-			_, err = find(view, snapshot)
+			to, err = find(view, snapshot)
 		}
 		if err := errors.Join(err, view.Close()); err != nil {
 			return before(err)
@@ -278,7 +306,7 @@ func (d *Driver) Revert(ctx context.Context, volumeID, snapshotID string) error 
 		if err := image.GetSnapshot(snapshot).Rollback(); err != nil {
 			return err
 		}
-		return grow(image, int64(size)) // a rollback takes the snapshot's size
+		return grow(image, int64(max(size, to.Size))) // a rollback takes the snapshot's size
 	}})
 	if err != nil {
 		return fmt.Errorf("volume %q to snapshot %q: %w", volumeID, snapshotID, err)

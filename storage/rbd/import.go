@@ -1,0 +1,78 @@
+//go:build ceph && cgo
+
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ceph/go-ceph/rbd"
+
+	"github.com/crowbarkit/crowbarkit/storage"
+)
+
+// Import makes a volume of what r has. Several writes are under way at once; progress tells what
+// the cluster has confirmed.
+func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, size int64, progress func(done, total int64)) (*storage.Volume, error) {
+	if err := storage.CheckID(v.ID); err != nil {
+		return nil, err
+	}
+	has, err := fit(v.SizeBytes, size)
+	if err != nil {
+		return nil, err
+	}
+	name := d.volumes.name(v.ID)
+	var image *rbd.Image                  // set by the worker before it serves
+	failed := errors.New("stream failed") // the caller's side has; it knows why
+	broken := false                       // written before the stream is ended
+	st := newStream()
+	t, err := d.begin(ctx, call{
+		kind: changes, names: []string{v.ID},
+		run: func(ctx context.Context, s *session) (err error) {
+			if err := d.create(ctx, s, name, has); err != nil {
+				return err
+			}
+			if image, err = s.edit(name); err == nil {
+				err = st.serve(ctx, writesAhead)
+				if err == nil && broken {
+					err = failed
+				}
+				if err == nil {
+					err = image.Flush()
+				}
+				err = errors.Join(err, image.Close())
+			}
+			if err != nil {
+				return errors.Join(err, d.discard(s, name))
+			}
+			return nil
+		},
+		undo: func(s *session) error { return d.discard(s, name) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("volume %q: %w", v.ID, err)
+	}
+	st.task = t
+	u := &upload{progress: progress, start: func(p []byte, off int64) (<-chan error, error) {
+		return st.start(ctx, func() error { _, err := image.WriteAt(p, off); return err })
+	}}
+	u.result = func(done <-chan error) error { return result(ctx, done) }
+	filled := storage.Fill(ctx, u, r, size, u.read)
+	if filled == nil {
+		filled = u.finish()
+	}
+	broken = filled != nil
+	close(st.work)
+	err = t.wait(ctx)
+	if errors.Is(err, failed) || err == nil && filled != nil {
+		err = typed(filled, changes)
+	}
+	if err != nil {
+		d.sizes.forget(name)
+		return nil, fmt.Errorf("volume %q: %w", v.ID, err)
+	}
+	d.sizes.set(name, has, d.clock.Now())
+	return d.volume(v.ID, has), nil
+}
