@@ -1,5 +1,9 @@
-"""Cinder's RBDDriver without its services: each line "OPERATION FIRST N" runs the driver's own
-method N times, on volumes that are numbered from FIRST; the answer is "ok" or what went wrong."""
+"""Cinder's RBDDriver without its services: each line "OPERATION FIRST N WORKERS" runs the driver's
+own method N times, on volumes that are numbered from FIRST, WORKERS at once; the answer is "ok" or
+what went wrong."""
+import eventlet
+
+eventlet.monkey_patch()  # as cinder-volume does
 import logging
 import sys
 import types
@@ -30,38 +34,48 @@ def volume(name):
                                  volume_type_id=None, use_quota=True, multiattach=False)
 
 
-def create(i):
+def create(i, first):
     cinder.create_volume(volume("volume-n%d" % i))
 
 
-def clone(i):
+def clone(i, first):
     cinder.create_cloned_volume(volume("volume-n%d-clone" % i), volume("volume-n%d" % i))
 
 
-def snapshot(i):
+def clone_first(i, first):
+    cinder.create_cloned_volume(volume("volume-n%d-clone" % i), volume("volume-n%d" % first))
+
+
+def snapshot(i, first):
     cinder.create_snapshot(types.SimpleNamespace(name="snapshot-%d" % i, volume_name="volume-snapped", volume_size=1))
 
 
-def delete(i):
+def delete(i, first):
     cinder.delete_volume(volume("volume-n%d" % i))
 
 
-def connect(i):
+def connect(i, first):
     assert cinder.initialize_connection(volume("volume-kept0"), {})["data"]["hosts"]
 
 
-def stats(i):
+def stats(i, first):
     cinder._update_volume_stats()
     assert cinder._stats["backend_state"] == "up"
 
 
 print("ok", flush=True)
 for line in sys.stdin:
-    operation, first, n = line.split()
+    operation, first, n, workers = line.split()
+    first, n, workers = int(first), int(n), int(workers)
     try:
         work = globals()[operation]
-        for i in range(int(first), int(first) + int(n)):
-            work(i)
+        if workers == 1:
+            for i in range(first, first + n):
+                work(i, first)
+        else:
+            pool = eventlet.GreenPool(workers)
+            for _ in pool.imap(work, range(first, first + n), [first] * n):
+                pass
         print("ok", flush=True)
     except Exception as e:
         print("%s: %s: %s" % (operation, type(e).__name__, str(e).replace("\n", " ")), flush=True)

@@ -28,6 +28,7 @@ type comparison struct {
 	peers []contender
 	more  func(w io.Writer) error // prints what else is to be said; may be nil
 	close func() error            // gives back what the contenders keep; may be nil
+	skip  bool                    // only close it
 }
 
 // contender does the work b.N times, as a Go benchmark does; an error ends the comparison.
@@ -98,11 +99,15 @@ func main() {
 	only := flag.String("only", "", "a regular expression: run the comparisons whose name it matches")
 	rounds := flag.Int("rounds", 5, "how often each contender is measured")
 	bmcs := flag.Int("bmcs", 1000, "how many BMCs a fleet has")
+	middle := flag.Bool("median", false, "take each contender's median round, not its best: for work whose time varies by itself")
 	flag.Parse()
 	matches, wrong := regexp.Compile(*only)
 	if err = errors.Join(err, wrong); err == nil {
-		all := slices.DeleteFunc(comparisons(os.Stdout, *bmcs), func(c comparison) bool { return !matches.MatchString(c.name) })
-		err = run(os.Stdout, all, *rounds)
+		all := comparisons(os.Stdout, *bmcs)
+		for i, c := range all {
+			all[i].skip = !matches.MatchString(c.name)
+		}
+		err = run(os.Stdout, all, *rounds, pick(*middle))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -110,11 +115,22 @@ func main() {
 	}
 }
 
-// run measures each contender once in each round, in turn, and keeps its best time: what
-// else the machine does only ever makes a round slower, and it hits all alike.
-func run(w io.Writer, all []comparison, rounds int) error {
+// pick returns which of a contender's rounds counts, of their times in order: the best, since what
+// else the machine does only ever makes a round slower, or the median.
+func pick(median bool) func(times []float64) float64 {
+	return func(times []float64) float64 {
+		if median {
+			return times[len(times)/2]
+		}
+		return times[0]
+	}
+}
+
+// run measures each contender once in each round, in turn, so that what else the machine does
+// hits all alike.
+func run(w io.Writer, all []comparison, rounds int, pick func([]float64) float64) error {
 	for i, c := range all {
-		if err := errors.Join(c.run(w, rounds), c.done()); err != nil {
+		if err := errors.Join(c.run(w, rounds, pick), c.done()); err != nil {
 			err = fmt.Errorf("%s: %w", c.name, err)
 			for _, rest := range all[i+1:] { // which may close what several share
 				err = errors.Join(err, rest.done())
@@ -132,25 +148,31 @@ func (c comparison) done() error {
 	return c.close()
 }
 
-func (c comparison) run(w io.Writer, rounds int) error {
-	if c.ours.work == nil {
+func (c comparison) run(w io.Writer, rounds int, pick func([]float64) float64) error {
+	switch {
+	case c.skip:
+		return nil
+	case c.ours.work == nil:
 		return c.more(w)
 	}
 	contenders := append([]contender{c.ours}, c.peers...)
-	best := make([]float64, len(contenders))
-	for round := range rounds {
+	times := make([][]float64, len(contenders))
+	for range rounds {
 		for i, each := range contenders {
 			ns, err := measure(each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", each.name, err)
 			}
-			if round == 0 || ns < best[i] {
-				best[i] = ns
-			}
+			times[i] = append(times[i], ns)
 		}
 	}
+	counts := make([]float64, len(contenders))
+	for i := range times {
+		slices.Sort(times[i])
+		counts[i] = pick(times[i])
+	}
 	for i, peer := range c.peers {
-		fmt.Fprintf(w, "bench: %s ours=%s %s=%s ratio=%.2f\n", c.name, duration(best[0]), peer.name, duration(best[i+1]), best[i+1]/best[0])
+		fmt.Fprintf(w, "bench: %s ours=%s %s=%s ratio=%.2f\n", c.name, duration(counts[0]), peer.name, duration(counts[i+1]), counts[i+1]/counts[0])
 	}
 	if c.more == nil {
 		return nil

@@ -47,7 +47,7 @@ func TestRatioAboveOneIsOurs(t *testing.T) {
 		peers: []contender{{"slow", work(4 * time.Millisecond)}},
 	}
 	var out bytes.Buffer
-	if err := run(&out, []comparison{c}, 1); err != nil {
+	if err := run(&out, []comparison{c}, 1, pick(false)); err != nil {
 		t.Fatal(err)
 	}
 	if !regexp.MustCompile(`^bench: spin ours=[0-9.]+[num]s slow=[0-9.]+[num]s ratio=([2-9]|1[0-9])\.[0-9]{2}\n$`).Match(out.Bytes()) {
@@ -58,7 +58,7 @@ func TestRatioAboveOneIsOurs(t *testing.T) {
 func TestFailureIsReported(t *testing.T) {
 	lost := errors.New("lost")
 	c := comparison{name: "broken", ours: contender{"ours", func(*testing.B) error { return lost }}}
-	if err := run(&bytes.Buffer{}, []comparison{c}, 1); !errors.Is(err, lost) {
+	if err := run(&bytes.Buffer{}, []comparison{c}, 1, pick(false)); !errors.Is(err, lost) {
 		t.Fatal(err)
 	}
 }

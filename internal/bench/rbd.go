@@ -86,12 +86,33 @@ func (s *rbdSite) Close() error {
 // A way is how one side does an operation, n times, on volumes numbered from first.
 type way func(s *rbdSite, first, n int) error
 
+// atOnce is how many clones are made at once where many are.
+const atOnce = 8
+
 // each is a way that goes one by one.
 func each(do func(s *rbdSite, i int) error) way {
 	return func(s *rbdSite, first, n int) error {
 		for i := range n {
 			if err := do(s, first+i); err != nil {
 				return err
+			}
+		}
+		return nil
+	}
+}
+
+// batches is a way that does atOnce of them at once, n times.
+func batches(do func(s *rbdSite, i, first int) error) way {
+	return func(s *rbdSite, first, n int) error {
+		for batch := range n {
+			errs := make(chan error, atOnce)
+			for k := range atOnce {
+				go func() { errs <- do(s, first+batch*atOnce+k, first) }()
+			}
+			for range atOnce {
+				if err := <-errs; err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -108,7 +129,7 @@ func rbdComparison(site *shared[*rbdSite], operation string, needs way, ours way
 		return site.with(func(b *testing.B, s *rbdSite) error {
 			b.StopTimer()
 			first := s.next
-			s.next += b.N
+			s.next += b.N * atOnce // as many as it could want
 			if err := needs(s, first, b.N); err != nil {
 				return err
 			}
@@ -133,23 +154,27 @@ func rbdComparison(site *shared[*rbdSite], operation string, needs way, ours way
 //     above 1 is what our driver adds, its workers, locks and errors;
 //   - command: the rbd and ceph commands of a script, each a process that connects;
 //   - cinder: Cinder's own RBDDriver, its methods called in a loop inside one process. It connects
-//     to the cluster for each operation, and runs "ceph mon dump" for each attachment.
+//     to the cluster for each operation, and runs "ceph mon dump" for each attachment. What goes on
+//     at once does so in green threads, with librbd in real ones, as in its service.
 func rbdComparisons(notes io.Writer) []comparison {
 	if err := cephtest.Missing(); err != nil {
 		fmt.Fprintln(notes, "bench: rbd left out:", err)
 		return nil
 	}
-	cinder := func(operation string) way {
-		return func(s *rbdSite, first, n int) error { return s.askCinder(operation, first, n) }
+	cinder := func(operation string, workers int) way {
+		return func(s *rbdSite, first, n int) error { return s.askCinder(operation, first, n, workers) }
 	}
 	missing := cinderInstalled()
 	if missing != nil {
 		fmt.Fprintln(notes, "bench: rbd: cinder left out:", missing)
-		cinder = func(string) way { return nil }
+		cinder = func(string, int) way { return nil }
 	}
 	site := &shared[*rbdSite]{open: func() (*rbdSite, error) { return newRBDSite(missing == nil) }}
 	ctx := context.Background()
 	images := each(func(s *rbdSite, i int) error { return s.create(name(i)) })
+	again := func(s *rbdSite, first, n int) error {
+		return each(func(s *rbdSite, i int) error { return s.cloneOurs(i, first) })(s, first, n)
+	}
 	all := []comparison{
 		rbdComparison(site, "create", func(*rbdSite, int, int) error { return nil },
 			each(func(s *rbdSite, i int) error {
@@ -158,20 +183,43 @@ func rbdComparisons(notes io.Writer) []comparison {
 			}), map[string]way{
 				"go-ceph": images,
 				"command": each(func(s *rbdSite, i int) error { return s.rbd("create", "--size", "1G", "volumes/"+name(i)) }),
-				"cinder":  cinder("create"),
+				"cinder":  cinder("create", 1),
 			}),
+		// The first clone of a volume.
 		rbdComparison(site, "clone", images,
-			each(func(s *rbdSite, i int) error {
-				_, err := s.ours.Clone(ctx, storage.VolumeSpec{ID: id(i) + "-clone"}, id(i))
-				return err
-			}), map[string]way{
-				"go-ceph": each((*rbdSite).clone),
+			each(func(s *rbdSite, i int) error { return s.cloneOurs(i, i) }),
+			map[string]way{
+				"go-ceph": each(func(s *rbdSite, i int) error { return s.clone(i) }),
 				"command": each(func(s *rbdSite, i int) error {
 					image := "volumes/" + name(i)
 					snapshot := image + "@" + name(i) + "-clone.clone_snap"
 					return errors.Join(s.rbd("snap", "create", "--no-progress", snapshot), s.rbd("snap", "protect", snapshot), s.rbd("clone", snapshot, image+"-clone"))
 				}),
-				"cinder": cinder("clone"),
+				"cinder": cinder("clone", 1),
+			}),
+		// More clones of a volume that has one and was not written to since. Ours stand on the first
+		// one's snapshot; Cinder makes one for each.
+		rbdComparison(site, "clone-again", (*rbdSite).cloned, again, map[string]way{
+			"go-ceph": func(s *rbdSite, first, n int) error {
+				return each(func(s *rbdSite, i int) error { return s.cloneAgain(i, first) })(s, first, n)
+			},
+			"cinder": cinder("clone_first", 1),
+		}),
+		// The same where the monitors wait between their decisions as Ceph has it by default; the
+		// cluster of all other comparisons has them wait a tenth of that.
+		rbdComparison(site, "clone-again-slow-monitors", func(s *rbdSite, first, n int) error {
+			return errors.Join(s.monitors(1, 0.05), s.cloned(first, n))
+		}, again, map[string]way{"cinder": cinder("clone_first", 1)}),
+		// Eight at once, of one volume that has no clone yet, and each of its own.
+		rbdComparison(site, "clone-8-of-one", func(s *rbdSite, first, n int) error {
+			return errors.Join(s.monitors(0.05, 0.01), s.create(name(first)))
+		},
+			batches((*rbdSite).cloneOurs), map[string]way{"cinder": cinder("clone_first", atOnce)}),
+		rbdComparison(site, "clone-8-of-eight", func(s *rbdSite, first, n int) error { return images(s, first, n*atOnce) },
+			batches(func(s *rbdSite, i, _ int) error { return s.cloneOurs(i, i) }),
+			map[string]way{
+				"go-ceph": batches(func(s *rbdSite, i, _ int) error { return s.clone(i) }),
+				"cinder":  cinder("clone", atOnce),
 			}),
 		rbdComparison(site, "snapshot", func(s *rbdSite, _, _ int) error { return s.create("volume-snapped") },
 			each(func(s *rbdSite, i int) error {
@@ -183,7 +231,7 @@ func rbdComparisons(notes io.Writer) []comparison {
 					snapshot := fmt.Sprint("volumes/volume-snapped@snapshot-", i)
 					return errors.Join(s.rbd("snap", "create", "--no-progress", snapshot), s.rbd("snap", "protect", snapshot))
 				}),
-				"cinder": cinder("snapshot"),
+				"cinder": cinder("snapshot", 1),
 			}),
 		rbdComparison(site, "delete", images,
 			each(func(s *rbdSite, i int) error { return s.ours.Delete(ctx, id(i)) }),
@@ -192,7 +240,7 @@ func rbdComparisons(notes io.Writer) []comparison {
 				// Without a look at who uses the image.
 				"go-ceph-remove-only": each(func(s *rbdSite, i int) error { return ceph.RemoveImage(s.io, name(i)) }),
 				"command":             each(func(s *rbdSite, i int) error { return s.rbd("rm", "--no-progress", "volumes/"+name(i)) }),
-				"cinder":              cinder("delete"),
+				"cinder":              cinder("delete", 1),
 			}),
 		// Cinder does not look whether the image is there; its Manager knows that from the database.
 		rbdComparison(site, "connect", keep(1),
@@ -207,7 +255,7 @@ func rbdComparisons(notes io.Writer) []comparison {
 				"command": each(func(s *rbdSite, _ int) error {
 					return errors.Join(s.rbd("info", "volumes/volume-kept0"), s.ceph("mon", "dump", "--format", "json"))
 				}),
-				"cinder": cinder("connect"),
+				"cinder": cinder("connect", 1),
 			}),
 		// Of 100 volumes. In a pool of its own Cinder does not add up their sizes; ours remembers them.
 		rbdComparison(site, "stats", func(s *rbdSite, first, n int) error {
@@ -228,11 +276,37 @@ func rbdComparisons(notes io.Writer) []comparison {
 				"command": each(func(s *rbdSite, _ int) error {
 					return errors.Join(s.ceph("df", "--format", "json"), s.ceph("osd", "pool", "get-quota", "volumes"), s.rbd("ls", "volumes"))
 				}),
-				"cinder": cinder("stats"),
+				"cinder": cinder("stats", 1),
 			}),
 	}
 	all[len(all)-1].close = site.close
 	return all
+}
+
+// cloned needs a volume with a clone.
+func (s *rbdSite) cloned(first, _ int) error {
+	if err := s.create(name(first)); err != nil {
+		return err
+	}
+	_, err := s.ours.Clone(context.Background(), storage.VolumeSpec{ID: id(first) + "-first"}, id(first))
+	return err
+}
+
+// cloneOurs makes clone i of a volume.
+func (s *rbdSite) cloneOurs(i, source int) error {
+	_, err := s.ours.Clone(context.Background(), storage.VolumeSpec{ID: id(i) + "-clone"}, id(source))
+	return err
+}
+
+// monitors sets how long they collect changes: the least time between two decisions, and how long
+// one waits in any case.
+func (s *rbdSite) monitors(interval, wait float64) error {
+	var errs []error
+	for option, seconds := range map[string]float64{"paxos_propose_interval": interval, "paxos_min_wait": wait} {
+		_, err := s.cluster.Ceph(context.Background(), "tell", "mon.a", "config", "set", option, fmt.Sprint(seconds))
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // keep makes sure that there are n volumes that stay.
@@ -299,19 +373,32 @@ func (s *rbdSite) create(name string) error {
 	return ceph.CreateImage(s.io, name, 1<<30, options)
 }
 
+// look is what is asked of a source before it is cloned.
+func (s *rbdSite) look(image *ceph.Image) error {
+	_, err := image.GetSize()
+	if _, parent := image.GetParent(); !errors.Is(parent, ceph.ErrNotFound) {
+		err = errors.Join(err, errors.New("it has a parent"))
+	}
+	_, meta := image.ListMetadata()
+	return errors.Join(err, meta)
+}
+
 func (s *rbdSite) clone(i int) error {
 	image, err := ceph.OpenImage(s.io, name(i), ceph.NoSnapshot)
 	if err != nil {
 		return err
 	}
-	if _, err := image.GetSize(); err != nil {
-		return errors.Join(err, image.Close())
-	}
-	if _, err := image.GetParent(); !errors.Is(err, ceph.ErrNotFound) {
+	if err := s.look(image); err != nil {
 		return errors.Join(err, image.Close())
 	}
 	snap := name(i) + "-clone.clone_snap"
 	snapshot, err := image.CreateSnapshot(snap)
+	if err == nil { // whether it can be shared
+		_, err1 := image.GetFeatures()
+		_, err2 := image.GetSnapshotNames()
+		_, err3 := image.LockIsExclusiveOwner()
+		err = errors.Join(err1, err2, err3)
+	}
 	if err == nil {
 		err = snapshot.Protect()
 	}
@@ -319,6 +406,33 @@ func (s *rbdSite) clone(i int) error {
 		options := s.options(0)
 		defer options.Destroy()
 		err = ceph.CloneImage(s.io, name(i), snap, s.io, name(i)+"-clone", options)
+	}
+	return errors.Join(err, image.Close())
+}
+
+// cloneAgain clones a volume by the snapshot of its first clone.
+func (s *rbdSite) cloneAgain(i, source int) error {
+	image, err := ceph.OpenImage(s.io, name(source), ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	snap := name(source) + "-first.clone_snap"
+	changed := false
+	err1 := s.look(image)
+	_, err2 := image.GetFeatures()
+	_, err3 := image.GetSnapshotNames()
+	_, err4 := image.ListWatchers()
+	err = errors.Join(err1, err2, err3, err4, image.DiffIterate(ceph.DiffIterateConfig{
+		SnapName: snap, Length: 1 << 30, WholeObject: ceph.EnableWholeObject,
+		Callback: func(uint64, uint64, int, any) int { changed = true; return 0 },
+	}))
+	if changed {
+		err = errors.Join(err, errors.New("it has changed"))
+	}
+	if err == nil {
+		options := s.options(0)
+		defer options.Destroy()
+		err = ceph.CloneImage(s.io, name(source), snap, s.io, name(i)+"-clone", options)
 	}
 	return errors.Join(err, image.Close())
 }
@@ -448,8 +562,8 @@ func (l *cinderLoop) close() error {
 	return errors.Join(l.in.Close(), l.cmd.Wait())
 }
 
-func (s *rbdSite) askCinder(operation string, first, n int) error {
-	if _, err := fmt.Fprintln(s.cinder.in, operation, first, n); err != nil {
+func (s *rbdSite) askCinder(operation string, first, n, workers int) error {
+	if _, err := fmt.Fprintln(s.cinder.in, operation, first, n*workers, workers); err != nil {
 		return err
 	}
 	return s.cinder.answer()

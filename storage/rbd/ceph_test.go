@@ -124,9 +124,14 @@ type pool struct {
 
 func connect(t testing.TB, name string) pool {
 	t.Helper()
+	return connectWith(t, name, shared.Get(t).ConfFile)
+}
+
+func connectWith(t testing.TB, name, file string) pool {
+	t.Helper()
 	conn, err := rados.NewConnWithClusterAndUser("ceph", "client.admin")
 	require.NoError(t, err)
-	require.NoError(t, conn.ReadConfigFile(shared.Get(t).ConfFile))
+	require.NoError(t, conn.ReadConfigFile(file))
 	require.NoError(t, conn.Connect())
 	io, err := conn.OpenIOContext(name)
 	require.NoError(t, err)

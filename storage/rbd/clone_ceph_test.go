@@ -107,14 +107,14 @@ func TestCloneOfWhatIsInACache(t *testing.T) {
 	clone(t, d, "a", "source")
 	clone(t, d, "b", "source")
 	require.Len(t, p.snapshots(source.Name), 1, "it is remembered")
-	machine := p.open(source.Name)
+	machine := connectWith(t, "volumes", extraConf(t, "rbd cache policy = writeback")).open(source.Name)
+	defer func() { require.NoError(t, machine.Close()) }()
 	require.NoError(t, machine.Flush()) // from now on it does not write through
 	data := noise(3, 64<<10)
 	_, err := machine.WriteAt(data, 0)
 	require.NoError(t, err)
 	clone(t, d, "c", "source")
 	require.True(t, bytes.Equal(data, p.read(prefix(c)+"c", len(data))))
-	require.NoError(t, machine.Close())
 }
 
 // TestClonesHaveWhatTheSourceHas does what one can do to an image, through another client and
