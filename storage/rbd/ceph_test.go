@@ -230,6 +230,18 @@ func (p pool) trash(prefix string) []string {
 	return names
 }
 
+// restore gets an image back from the trash.
+func (p pool) restore(name string) {
+	p.t.Helper()
+	all, err := ceph.GetTrashList(p.io)
+	require.NoError(p.t, err)
+	for _, entry := range all {
+		if entry.Name == name {
+			require.NoError(p.t, ceph.TrashRestore(p.io, entry.Id, name))
+		}
+	}
+}
+
 func (p pool) snapshots(name string) []string {
 	p.t.Helper()
 	image := p.open(name)
@@ -239,6 +251,20 @@ func (p pool) snapshots(name string) []string {
 	names := []string{}
 	for _, s := range all {
 		names = append(names, s.Name)
+	}
+	return names
+}
+
+// clones are the names of the images that stand on a snapshot.
+func (p pool) clones(name, snapshot string) (names []string) {
+	p.t.Helper()
+	image, err := ceph.OpenImageReadOnly(p.io, name, snapshot)
+	require.NoError(p.t, err)
+	all, err := image.ListChildrenAttributes()
+	require.NoError(p.t, err)
+	require.NoError(p.t, image.Close())
+	for _, child := range all {
+		names = append(names, child.ImageName)
 	}
 	return names
 }

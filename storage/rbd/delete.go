@@ -75,6 +75,9 @@ func (d *Driver) delete(ctx context.Context, s *session, name string) error {
 	if err := d.trash(s, name, what.id, held); err != nil {
 		return err
 	}
+	if !held {
+		return nil // the purge removes it, and its data: that takes long, and nobody waits for it
+	}
 	// The last clone may have gone between the look and the trash, and found nothing to remove.
 	_, err = s.reap(d, what.id, name, "")
 	return err
@@ -302,6 +305,9 @@ func (d *Driver) trashedBy(s *session, image *rbd.Image, mark string) (bool, err
 		return false, err
 	}
 	all, err := rbd.GetTrashList(s.io)
+	if is(err, syscall.ERANGE) { // more than 10240, which go-ceph does not list
+		return false, nil
+	}
 	for _, entry := range all {
 		if entry.Id == id {
 			after := entry.DeletionTime.Sub(marked)

@@ -4,7 +4,10 @@ package rbd_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,17 +200,33 @@ func TestDeferredDeletion(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n, "not before its time")
 	require.Equal(t, []string{v.Name}, p.trash(prefix(c)))
-	all, err := ceph.GetTrashList(p.io)
-	require.NoError(t, err)
-	for _, entry := range all {
-		if entry.Name == v.Name { // the point of it all
-			require.NoError(t, ceph.TrashRestore(p.io, entry.Id, v.Name))
-		}
-	}
+	p.restore(v.Name) // the point of it all
 	require.True(t, bytes.Equal(noise(1, mebi), p.read(v.Name, mebi)))
 	_, err = d.PurgeTrash(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []string{v.Name}, p.images(prefix(c)), "what was taken back is not purged")
+
+	// Nor when somebody moves it to the trash again by hand, though the mark is on it still, and
+	// on what others clone from it.
+	image := p.open(v.Name)
+	marked, err := image.GetMetadata("crowbarkit.deleted")
+	require.NoError(t, err)
+	when, err := time.Parse(time.RFC3339, marked)
+	require.NoError(t, err)
+	require.NoError(t, image.SetMetadata("crowbarkit.deleted", when.Add(-time.Hour).Format(time.RFC3339)))
+	require.NoError(t, image.Close())
+	clone(t, d, "unmarked", "v")
+	image = p.open(prefix(c) + "unmarked")
+	_, err = image.GetMetadata("crowbarkit.deleted")
+	require.ErrorIs(t, err, ceph.ErrNotFound)
+	require.NoError(t, image.Close())
+	p.sweep(prefix(c) + "unmarked")
+	require.NoError(t, ceph.GetImage(p.io, v.Name).Trash(0))
+	n, err = d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	p.restore(v.Name)
+	require.True(t, bytes.Equal(noise(1, mebi), p.read(v.Name, mebi)))
 
 	c.DeferredDeletionDelay, c.PurgeInterval = 0, time.Second
 	quick := driver(t, c)
@@ -221,4 +240,43 @@ func TestDeferredDeletion(t *testing.T) {
 	require.Eventually(t, func() bool { return len(p.trash(prefix(c))) == 1 }, 30*time.Second, 100*time.Millisecond, "the rest is purged")
 	require.Equal(t, []string{foreign.Name}, p.trash(prefix(c)), "and only what this driver deleted")
 	require.Empty(t, p.images(prefix(c)))
+}
+
+// TestAPurgeIsLeft in its middle, and tells how many images it had removed by then.
+func TestAPurgeIsLeft(t *testing.T) {
+	c := config(t)
+	c.DeferredDeletion, c.PurgeInterval = true, time.Hour
+	d, p := driver(t, c), connect(t, "volumes")
+	const all = 12
+	for i := range all {
+		create(t, d, fmt.Sprint("v", i), 8*mebi)
+		require.NoError(t, d.Delete(t.Context(), fmt.Sprint("v", i)))
+	}
+	require.Len(t, p.trash(prefix(c)), all, "a deletion leaves the work to the purge")
+	ctx, cancel := context.WithCancel(t.Context())
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() {
+		defer cancel()
+		for {
+			left := 0
+			entries, err := ceph.GetTrashList(p.io)
+			for _, entry := range entries {
+				if strings.HasPrefix(entry.Name, prefix(c)) {
+					left++
+				}
+			}
+			if err != nil || left <= all-2 {
+				return
+			}
+		}
+	})
+	removed, err := d.PurgeTrash(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+	require.Less(t, removed, all)
+	more, err := d.PurgeTrash(t.Context())
+	require.NoError(t, err)
+	require.LessOrEqual(t, removed+more, all)
+	require.Empty(t, p.trash(prefix(c)))
 }

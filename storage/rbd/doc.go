@@ -25,10 +25,13 @@
 // # How volumes hang together
 //
 // A clone stands on a snapshot of its source (<clone>.clone_snap) until it is flattened, which
-// happens in the background when a chain gets longer than MaxCloneDepth. A volume that is
-// deleted while clones stand on it goes to the pool's trash, marked, and is removed with the last
-// of them. Cinder renames such a volume to <name>.deleted; those are known and removed too. See
-// Driver.Delete and Driver.PurgeTrash.
+// happens in the background when a chain gets longer than MaxCloneDepth. Clones of a volume that
+// nobody has written to, and that nobody has open, share the first one's snapshot; it goes with
+// the last of them. A clone is a volume of its own: it has no limits until it is given some.
+//
+// A volume that is deleted while clones stand on it goes to the pool's trash, marked, and is
+// removed with the last of them. Cinder renames such a volume to <name>.deleted; those are known
+// and removed too. See Driver.Delete and Driver.PurgeTrash.
 //
 // # Errors
 //
@@ -43,5 +46,6 @@
 // All share one connection. librados cannot be interrupted: a call whose context ends returns at
 // once, and its worker stays busy until librados gives up, at most Timeout for each operation.
 // What a call made that nobody waits for any more is removed again; until then other calls for
-// the same volume wait. Close waits for the workers.
+// the same volume wait. Besides its worker an Import has up to three threads more, and each of up
+// to ConcurrentFlattens flattens has one. Close waits for all of them.
 package rbd

@@ -192,6 +192,7 @@ func (s *sessions) connect() (_ *session, err error) {
 	}
 	// In a full pool writes then fail at once, and deletions, which make room, go on. Else both wait.
 	if err := made.io.SetPoolFullTry(); err != nil {
+		made.io.Destroy()
 		return nil, fmt.Errorf("rbd: pool %q: %w", s.config.Pool, err)
 	}
 	made.features, _ = featureBits(s.config.Features) // checked with the configuration
