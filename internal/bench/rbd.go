@@ -4,11 +4,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,6 +34,7 @@ type rbdSite struct {
 	cinder  *cinderLoop // nil where it is not installed
 	next    int         // number of the next volume
 	kept    int         // how many volumes there are that no round removes
+	image   []byte      // to be imported
 }
 
 func newRBDSite(withCinder bool) (_ *rbdSite, err error) {
@@ -221,6 +224,18 @@ func rbdComparisons(notes io.Writer) []comparison {
 				"go-ceph": batches(func(s *rbdSite, i, _ int) error { return s.clone(i) }),
 				"cinder":  cinder("clone", atOnce),
 			}),
+		// 64 MiB without a hole. go-ceph does one write after another; the command, which is what
+		// Cinder runs, has ten under way, and begins with a file.
+		rbdComparison(site, "import", (*rbdSite).imageFile,
+			each(func(s *rbdSite, i int) error {
+				_, err := s.ours.Import(ctx, storage.VolumeSpec{ID: id(i)}, bytes.NewReader(s.image), int64(len(s.image)), nil)
+				return err
+			}), map[string]way{
+				"go-ceph": each((*rbdSite).fill),
+				"command": each(func(s *rbdSite, i int) error {
+					return s.rbd("import", "--no-progress", s.cluster.Dir+"/image", "volumes/"+name(i))
+				}),
+			}),
 		rbdComparison(site, "snapshot", func(s *rbdSite, _, _ int) error { return s.create("volume-snapped") },
 			each(func(s *rbdSite, i int) error {
 				_, err := s.ours.CreateSnapshot(ctx, "snapped", fmt.Sprint(i))
@@ -371,6 +386,32 @@ func (s *rbdSite) create(name string) error {
 	options := s.options(22)
 	defer options.Destroy()
 	return ceph.CreateImage(s.io, name, 1<<30, options)
+}
+
+// imageFile needs an image, in memory and in a file.
+func (s *rbdSite) imageFile(int, int) error {
+	if s.image != nil {
+		return nil
+	}
+	s.image = make([]byte, 64<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(s.image) // it has no errors
+	return os.WriteFile(s.cluster.Dir+"/image", s.image, 0o600)
+}
+
+// fill makes a volume of the image by go-ceph.
+func (s *rbdSite) fill(i int) error {
+	if err := s.create(name(i)); err != nil {
+		return err
+	}
+	image, err := ceph.OpenImage(s.io, name(i), ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	const piece = 4 << 20
+	for at := 0; at < len(s.image) && err == nil; at += piece {
+		_, err = image.WriteAt(s.image[at:min(at+piece, len(s.image))], int64(at))
+	}
+	return errors.Join(err, image.Flush(), image.Close())
 }
 
 // look is what is asked of a source before it is cloned.
