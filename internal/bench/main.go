@@ -157,11 +157,12 @@ func (c comparison) run(w io.Writer, rounds int, pick func([]float64) float64) e
 	}
 	contenders := append([]contender{c.ours}, c.peers...)
 	times := make([][]float64, len(contenders))
-	for range rounds {
-		for i, each := range contenders {
-			ns, err := measure(each)
+	for round := range rounds {
+		for k := range contenders {
+			i := (round + k) % len(contenders) // each follows each other: what one leaves slows the next
+			ns, err := measure(contenders[i])
 			if err != nil {
-				return fmt.Errorf("%s: %w", each.name, err)
+				return fmt.Errorf("%s: %w", contenders[i].name, err)
 			}
 			times[i] = append(times[i], ns)
 		}
