@@ -76,8 +76,8 @@ type Config struct {
 	// rados_connection_interval.
 	ConnectRetries  int
 	ConnectInterval time.Duration
-	// Concurrency is how many calls may be inside librados, each with a thread (an Import with four),
-	// 0 = 8.
+	// Concurrency is how many calls may be inside librados, each with a thread, 0 = 8. Background
+	// flattens come on top.
 	Concurrency int
 
 	// MaxOverSubscription and ReservedPercentage are reported in Stats, for whoever places volumes.

@@ -4,6 +4,7 @@ package rbd_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	ceph "github.com/ceph/go-ceph/rbd"
 	"github.com/stretchr/testify/require"
@@ -143,6 +145,32 @@ func TestImportThatFailsLeavesNothing(t *testing.T) {
 	full := errors.New("disk full")
 	require.ErrorIs(t, d.Export(ctx, "v", failingWriter{full}, nil), full)
 	require.ErrorIs(t, d.Export(ctx, "none", io.Discard, nil), storage.ErrNotFound)
+}
+
+// TestAnImportThatWaitsForItsSourceKeepsNobodyOut, even where only one call may run.
+func TestAnImportThatWaitsForItsSourceKeepsNobodyOut(t *testing.T) {
+	c := config(t)
+	c.Concurrency = 1
+	d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+	create(t, d, "other", mebi)
+	contents := noise(1, 9*mebi)
+	r, w := io.Pipe()
+	defer r.Close()
+	imported := make(chan error, 1)
+	go func() {
+		_, err := d.Import(ctx, storage.VolumeSpec{ID: "v"}, r, int64(len(contents)), nil)
+		imported <- err
+	}()
+	for _, part := range [][]byte{contents[:5*mebi], contents[5*mebi:]} {
+		_, err := w.Write(part)
+		require.NoError(t, err)
+		impatient, cancel := context.WithTimeout(ctx, 20*time.Second)
+		_, err = d.Get(impatient, "other")
+		cancel()
+		require.NoError(t, err)
+	}
+	require.NoError(t, <-imported)
+	require.True(t, bytes.Equal(contents, p.read(prefix(c)+"v", len(contents))))
 }
 
 type failingWriter struct{ err error }

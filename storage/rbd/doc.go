@@ -46,6 +46,5 @@
 // All share one connection. librados cannot be interrupted: a call whose context ends returns at
 // once, and its worker stays busy until librados gives up, at most Timeout for each operation.
 // What a call made that nobody waits for any more is removed again; until then other calls for
-// the same volume wait. Besides its worker an Import has up to three threads more, and each of up
-// to ConcurrentFlattens flattens has one. Close waits for all of them.
+// the same volume wait. Close waits for the workers, and for flattens in the background.
 package rbd

@@ -322,6 +322,7 @@ func (d *Driver) Extend(ctx context.Context, id string, sizeBytes int64) (*stora
 		return grow(image, size)
 	})
 	if err != nil {
+		d.sizes.forget(d.volumes.name(id)) // it may have been made bigger all the same
 		return nil, err
 	}
 	d.sizes.set(d.volumes.name(id), size, d.clock.Now())

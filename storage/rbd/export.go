@@ -36,7 +36,7 @@ func (d *Driver) Export(ctx context.Context, id string, w io.Writer, progress fu
 		size = int64(n)
 		if err == nil {
 			close(opened)
-			err = st.serve(ctx, 1)
+			err = st.serve(ctx, d.workers.slots, 1)
 		}
 		return errors.Join(err, image.Close())
 	}})

@@ -35,7 +35,7 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 				return err
 			}
 			if image, err = s.edit(name); err == nil {
-				err = st.serve(ctx, writesAhead)
+				err = st.serve(ctx, d.workers.slots, writesAhead)
 				if err == nil && broken {
 					err = failed
 				}

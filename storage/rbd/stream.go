@@ -22,26 +22,37 @@ type piece struct {
 
 func newStream() *stream { return &stream{work: make(chan piece)} }
 
-// serve does what is asked for, in the worker and up to n-1 threads of its own, until the caller
-// ends the stream. When it returns nothing is under way.
-func (s *stream) serve(ctx context.Context, n int) error {
+// serve does what is asked for, up to n pieces at once, until the caller ends the stream. When it
+// returns nothing is under way. It is called by a worker, and lets others have the worker's slot
+// while the caller, who may read from something slow, asks for nothing.
+func (s *stream) serve(ctx context.Context, slots chan struct{}, n int) error {
+	<-slots
+	defer func() { slots <- struct{}{} }()
 	var helpers sync.WaitGroup
 	for range n - 1 {
-		helpers.Go(func() { _ = s.serveOne(ctx) }) // it has the same end
+		helpers.Go(func() { _ = s.serveOne(ctx, slots) }) // it has the same end
 	}
-	err := s.serveOne(ctx)
+	err := s.serveOne(ctx, slots)
 	helpers.Wait()
 	return err
 }
 
-func (s *stream) serveOne(ctx context.Context) error {
+func (s *stream) serveOne(ctx context.Context, slots chan struct{}) error {
 	for {
 		select {
 		case p, more := <-s.work:
 			if !more {
 				return nil
 			}
-			p.done <- p.fn()
+			select {
+			case slots <- struct{}{}:
+				err := p.fn()
+				<-slots
+				p.done <- err
+			case <-ctx.Done():
+				p.done <- ctx.Err()
+				return ctx.Err()
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -17,8 +17,8 @@ type write struct {
 	read, total int64 // what had been read after it; 0: more is written of the same
 }
 
-// writesAhead is how many writes of an import are under way at once, each with a thread and up
-// to 4 MiB. A write waits for the cluster, which has time for others meanwhile.
+// writesAhead is how many writes of an import are under way at once, each with a worker's slot
+// and up to 4 MiB. A write waits for the cluster, which has time for others meanwhile.
 const writesAhead = 4
 
 // WriteAt begins to write a copy of p.
