@@ -144,23 +144,20 @@ func (r RAIDProfile) resolve(ps *problems) *RAIDProfile {
 // resolve checks one volume and counts the disks it names.
 func (v *VolumeProfile) resolve(path string, ps *problems) {
 	bad := func(field, found, expected, hint string) { ps.add(path+"/"+field, found, expected, hint) }
-	if len(v.Disks) > 0 {
-		if v.DiskCount != Remaining && int(v.DiskCount) != len(v.Disks) {
-			bad("disk_count", fmt.Sprint(int(v.DiskCount)), fmt.Sprintf("%d, as many as it names", len(v.Disks)), "leave it out beside disks")
-		}
-		v.DiskCount = DiskCount(len(v.Disks))
+	field := "disk_count"
+	switch named := len(v.Disks); {
+	case named > 0 && v.DiskCount == Remaining:
+		v.DiskCount, field = DiskCount(named), "disks"
+	case named > 0 && int(v.DiskCount) != named:
+		bad("disk_count", fmt.Sprint(int(v.DiskCount)), fmt.Sprintf("%d, as many as it names", named), "leave it out beside disks")
 	}
 	count := int(v.DiskCount)
 	switch {
 	case !v.RAIDLevel.Valid():
 		bad("raid_level", fmt.Sprintf("%q", v.RAIDLevel), "one of "+join(RAIDLevels()), "")
 	case count < 0 || count > maxDisks:
-		bad("disk_count", fmt.Sprint(count), diskCountRule, "")
+		bad(field, fmt.Sprint(count), diskCountRule, "")
 	case count > 0 && v.RAIDLevel.Fit(count) != count:
-		field := "disk_count"
-		if len(v.Disks) > 0 {
-			field = "disks"
-		}
 		bad(field, plural(count, "disk"), v.RAIDLevel.diskRule(), "")
 	}
 	for _, n := range []struct {

@@ -48,10 +48,10 @@ func (p *Plan) Text() string {
 		b.WriteString(", DESTROYS all data on ")
 		if len(disks) > 6 {
 			fmt.Fprintf(&b, "%d disks:\n  ", len(disks))
-			wrap(&b, strings.Join(disks, ", "), 2, textWidth-2)
+			wrap(&b, clean(strings.Join(disks, ", ")), 2, textWidth-2)
 			return b.String()
 		}
-		b.WriteString(strings.Join(disks, ", "))
+		b.WriteString(clean(strings.Join(disks, ", ")))
 	}
 	b.WriteString("\n")
 	return b.String()
