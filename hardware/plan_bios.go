@@ -241,7 +241,9 @@ func (s *setting) operation(name string, besides []string) Operation {
 	return Operation{
 		ID:        fmt.Sprintf("bios-set-%s=%v", name, s.value),
 		Component: ComponentBIOS, Action: ActionSet, Target: name,
-		Before: s.current, After: s.value, Reason: reason, Reboot: !s.attribute.AppliesAtOnce, Destroys: []string{},
+		Before: s.current, After: s.value, Reason: reason, Destroys: []string{},
+		// What only takes back a pending value is in effect already.
+		Reboot: !s.attribute.AppliesAtOnce && s.current != s.value,
 	}
 }
 

@@ -101,8 +101,8 @@ func planOrder(want []string, have Boot, ps *problems) *Operation {
 		reason += "; another order is pending"
 	}
 	// The ID is of the wish: which options there are changes with the volumes of the same plan.
-	return &Operation{ID: "boot-set-order=" + strings.Join(want, ","), Target: TargetOrder, Before: slices.Clone(have.Order), After: after,
-		Reason: reason, Reboot: have.OrderOnReset}
+	return &Operation{ID: "boot-set-order=" + strings.Join(want, ","), Target: TargetOrder, Before: append([]string{}, have.Order...), After: after,
+		Reason: reason, Reboot: have.OrderOnReset && !slices.Equal(after, have.Order)}
 }
 
 // orderOf replaces targets by the options of that kind as they stand in order, then those of the
@@ -212,7 +212,7 @@ func planSecureBoot(want BootProfile, bios BIOSProfile, seen *Snapshot, ps *prob
 	}
 	return []Operation{{
 		ID: "boot-set-secure_boot=" + want.SecureBoot, Component: ComponentBoot, Action: ActionSet, Target: TargetSecureBoot,
-		Before: onOff(!on), After: want.SecureBoot, Reason: reason, Reboot: true, Destroys: []string{},
+		Before: onOff(!on), After: want.SecureBoot, Reason: reason, Reboot: have.Current != on, Destroys: []string{},
 	}}
 }
 

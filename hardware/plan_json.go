@@ -32,6 +32,9 @@ func (p *Plan) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	read := Plan{Node: doc.Node, Profile: doc.Profile, Operations: doc.Operations}
+	if len(read.Operations) == 0 {
+		read.Operations = nil // as NewPlan leaves it
+	}
 	for i := range read.Operations {
 		op := &read.Operations[i]
 		op.Before, op.After = decoded(op.Before), decoded(op.After)
