@@ -108,8 +108,9 @@ func NewPlan(want Profile, seen *Snapshot) (*Plan, error) {
 	if seen.modeIsAttribute() {
 		mode = boot.Mode
 	}
-	add(planBIOS(bios, mode, seen, &ps))
-	add(planSecureBoot(boot, bios, seen, &ps))
+	settings, then := planBIOS(bios, mode, seen, &ps)
+	add(settings)
+	add(planSecureBoot(boot, bios, then, seen, &ps))
 	add(planFirmware(profile.Firmware, seen, &ps))
 	if err := ps.err(); err != nil {
 		return nil, err

@@ -37,14 +37,15 @@ type biosPlanner struct {
 	names    []string // of settings, sorted
 }
 
-// planBIOS plans intents and attributes, and the boot mode where that is an attribute.
-func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) []Operation {
-	if len(want.Intents) == 0 && len(want.Attributes) == 0 && mode == "" {
-		return nil
-	}
+// planBIOS plans intents and attributes, and the boot mode where that is an attribute. It also
+// returns all settings as they will be.
+func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) ([]Operation, layers) {
+	then := layers{seen.BIOS.Pending, seen.BIOS.Attributes}
 	if seen.BIOS.Attributes == nil {
-		ps.add("/bios", "no readable BIOS settings on the machine", "BIOS attributes", unreadableHint(seen))
-		return nil
+		if len(want.Intents) > 0 || len(want.Attributes) > 0 || mode != "" {
+			ps.add("/bios", "no readable BIOS settings on the machine", "BIOS attributes", unreadableHint(seen))
+		}
+		return nil, then
 	}
 	p := &biosPlanner{seen: seen, problems: ps, settings: map[string]*setting{}}
 	for _, intent := range sortedKeys(want.Intents) {
@@ -68,7 +69,13 @@ func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) []Ope
 			delete(p.settings, name)
 		}
 	}
-	besides := p.dependencies()
+	asked := make(map[string]any, len(p.settings))
+	for name, s := range p.settings {
+		asked[name] = s.value
+	}
+	then = append(layers{asked}, then...)
+	brought, because := p.dependencies(then)
+	then = append(layers{asked, brought}, then[1:]...)
 	var ops []Operation
 	for _, name := range p.names {
 		s := p.settings[name]
@@ -78,9 +85,9 @@ func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) []Ope
 		if s.blocked(name, ps) {
 			continue
 		}
-		ops = append(ops, s.operation(name, besides[name]))
+		ops = append(ops, s.operation(name, because[name]))
 	}
-	return ops
+	return ops, then
 }
 
 // intent finds the vendor's attribute and value.
@@ -134,28 +141,23 @@ func (p *biosPlanner) lookUp(name string, s *setting) bool {
 	return true
 }
 
-// dependencies marks the settings that the registry's dependencies make read-only, reports
-// those that they give another value, and returns what else each setting changes. Only the
-// dependencies of what is asked for are followed, not what their effects bring about in turn.
-func (p *biosPlanner) dependencies() map[string][]string {
+// dependencies marks the settings that the registry's dependencies make read-only once the
+// settings are as in then, reports those that they give another value, and returns what else
+// changes, and in words by which setting. Only the dependencies of what is asked for are
+// followed, not what their effects bring about in turn.
+func (p *biosPlanner) dependencies(then layers) (brought map[string]any, because map[string][]string) {
+	brought, because = map[string]any{}, map[string][]string{}
 	if p.seen.BIOS.Registry == nil {
-		return nil
-	}
-	asked := make(map[string]any, len(p.settings))
-	for name, s := range p.settings {
-		asked[name] = s.value
+		return brought, because
 	}
 	now := layers{p.seen.BIOS.Attributes}
-	then := layers{asked, p.seen.BIOS.Pending, p.seen.BIOS.Attributes}
-	besides := map[string][]string{}
 	given := map[string]string{} // settings that come about by themselves, and by which other
 	for i := range p.seen.BIOS.Registry.Dependencies {
 		d := &p.seen.BIOS.Registry.Dependencies[i]
-		s := p.settings[d.Attribute]
-		cause := p.cause(d)
-		if s == nil && cause == "" || !d.holds(then) {
+		if !d.holds(then) {
 			continue
 		}
+		s, cause := p.settings[d.Attribute], p.cause(d)
 		if d.ReadOnly && s != nil && s.dependency == nil {
 			s.dependency = d
 		}
@@ -170,7 +172,11 @@ func (p *biosPlanner) dependencies() map[string][]string {
 		case s != nil && cause != "":
 			given[d.Attribute] = cause
 		case s == nil && known && !same(have, d.Value):
-			besides[cause] = append(besides[cause], fmt.Sprintf("%s=%v", d.Attribute, d.Value))
+			brought[d.Attribute] = d.Value
+			if cause == "" {
+				continue // what was pending before brings it
+			}
+			because[cause] = append(because[cause], fmt.Sprintf("%s=%v", d.Attribute, d.Value))
 		}
 	}
 	for name := range given {
@@ -178,7 +184,7 @@ func (p *biosPlanner) dependencies() map[string][]string {
 			s.follows = p.origin(name, given)
 		}
 	}
-	return besides
+	return brought, because
 }
 
 // origin returns the setting that is sent and brings name about, which cannot be set and need

@@ -187,7 +187,7 @@ func list(references []string, byReference map[string]BootOption) string {
 }
 
 // planSecureBoot comes after the BIOS: the same reset may bring UEFI mode first.
-func planSecureBoot(want BootProfile, bios BIOSProfile, seen *Snapshot, ps *problems) []Operation {
+func planSecureBoot(want BootProfile, bios BIOSProfile, then layers, seen *Snapshot, ps *problems) []Operation {
 	if want.SecureBoot == "" {
 		return nil
 	}
@@ -199,7 +199,7 @@ func planSecureBoot(want BootProfile, bios BIOSProfile, seen *Snapshot, ps *prob
 	switch {
 	case have == nil:
 		return bad("a machine without secure boot", "a machine that has it", unreadableHint(seen))
-	case on && seen.mode(want, bios) == "bios":
+	case on && seen.mode(want, bios, then) == "bios":
 		return bad(`"on" for a machine in boot mode bios`, "boot mode uefi", `set /boot/mode to "uefi" too`)
 	case have.Enabled == on && have.Current == on:
 		return nil
@@ -224,18 +224,18 @@ func onOff(on bool) string {
 }
 
 // mode is the boot mode after the plan: uefi, bios, or empty where the machine does not tell.
-func (s *Snapshot) mode(want BootProfile, bios BIOSProfile) string {
-	if want.Mode != "" {
-		return want.Mode
-	}
-	if bios.Intents[BootMode] != "" {
-		return bios.Intents[BootMode]
-	}
+// then are the BIOS settings after it.
+func (s *Snapshot) mode(want BootProfile, bios BIOSProfile, then layers) string {
 	binding, bound := s.BIOS.Intents[BootMode]
-	if !bound {
+	switch {
+	case want.Mode != "":
+		return want.Mode
+	case bios.Intents[BootMode] != "":
+		return bios.Intents[BootMode]
+	case !bound:
 		return modeOf(s.Boot.Mode)
 	}
-	value, _ := layers{bios.Attributes, s.BIOS.Pending, s.BIOS.Attributes}.value(binding.Attribute)
+	value, _ := then.value(binding.Attribute)
 	for _, mode := range BootMode.Values() {
 		if same(binding.Values[mode], value) {
 			return mode
