@@ -193,26 +193,6 @@ func TestPlanBIOS(t *testing.T) {
 	require.Len(t, mustPlan(t, `{"bios":{"attributes":{"Delay":60}}}`, seen).Operations, 1)
 }
 
-func TestPlanBoot(t *testing.T) {
-	for name, tt := range map[string]struct {
-		have hardware.Boot
-		want string
-		ops  int
-	}{
-		"no override, none wanted": {hardware.Boot{}, "none", 0},
-		"leftover target disabled": {hardware.Boot{Target: hardware.BootPXE, Enabled: "Disabled"}, "none", 0},
-		"set":                      {hardware.Boot{Target: hardware.BootPXE, Enabled: "Continuous"}, "pxe", 0},
-		"only once":                {hardware.Boot{Target: hardware.BootPXE, Enabled: "Once"}, "pxe", 1},
-		"other":                    {hardware.Boot{Target: hardware.BootDisk, Enabled: "Continuous"}, "pxe", 1},
-		"to remove":                {hardware.Boot{Target: hardware.BootDisk, Enabled: "Continuous"}, "none", 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			plan := mustPlan(t, `{"boot":{"target":"`+tt.want+`"}}`, &hardware.Snapshot{Boot: tt.have})
-			require.Len(t, plan.Operations, tt.ops)
-		})
-	}
-}
-
 func TestPlanIsPureAndSerialisable(t *testing.T) {
 	seen := snapshot(5, volume("old", hardware.RAID5, 0, 1, 2))
 	before, err := json.Marshal(seen)

@@ -87,5 +87,5 @@ func (ps problems) err() error {
 
 // pointer escapes one reference token of a JSON Pointer (RFC 6901).
 func pointer(token string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
 }

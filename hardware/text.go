@@ -7,10 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// Widths of Text, in characters: reasons are wrapped to textWidth, cells cut to cellWidth.
+// Widths of Text, in characters: cells are cut to cellWidth, reasons wrapped to textWidth, or to
+// reasonWidth where the cells leave less.
 const (
-	textWidth = 120
-	cellWidth = 32
+	textWidth   = 120
+	cellWidth   = 28
+	reasonWidth = 36
 )
 
 // Text prints the plan as a table for people, ending with what it costs. It keeps to about 120
@@ -41,7 +43,7 @@ func (p *Plan) Text() string {
 			b.WriteString(row[i])
 			b.WriteString(strings.Repeat(" ", w-utf8.RuneCountInString(row[i])+2))
 		}
-		wrap(&b, row[len(widths)], before, max(textWidth-before, cellWidth))
+		wrap(&b, row[len(widths)], before, max(textWidth-before, reasonWidth))
 	}
 	fmt.Fprintf(&b, "%s, %s", plural(len(p.Operations), "operation"), plural(p.Reboots(), "reboot"))
 	if disks := p.Destroys(); len(disks) > 0 {
