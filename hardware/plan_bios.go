@@ -20,6 +20,7 @@ type setting struct {
 	isPending  bool
 	dependency *Dependency // makes it read-only once the settings are in force
 	follows    string      // attribute whose new value brings this one about; nothing is to be sent
+	refused    bool        // a problem of it has been reported
 }
 
 // inEffect means there is nothing to do, also not by a reset.
@@ -79,10 +80,7 @@ func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) ([]Op
 	var ops []Operation
 	for _, name := range p.names {
 		s := p.settings[name]
-		if s.inEffect() || s.follows != "" {
-			continue
-		}
-		if s.blocked(name, ps) {
+		if s.refused || s.inEffect() || s.follows != "" || s.blocked(name, ps) {
 			continue
 		}
 		ops = append(ops, s.operation(name, because[name]))
@@ -166,7 +164,9 @@ func (p *biosPlanner) dependencies(then layers) (brought map[string]any, because
 		}
 		have, known := then.value(d.Attribute)
 		switch {
+		case s != nil && s.refused:
 		case s != nil && !same(d.Value, s.value):
+			s.refused = true
 			p.problems.add(s.path, kind(s.asked), fmt.Sprint(d.Value),
 				fmt.Sprintf("%s becomes %v when %s; %s", d.Attribute, d.Value, d.condition(), d.remedy()))
 		case s != nil && cause != "":

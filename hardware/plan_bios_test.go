@@ -85,6 +85,7 @@ func TestPlanDependencyProblems(t *testing.T) {
 		"read-only then": {`{"PostAsr":"PostAsrOff","PostAsrDelay":"Delay20Min","HwPrefetcher":"Disabled"}`, []string{"/bios/attributes/HwPrefetcher", "/bios/attributes/PostAsrDelay"}, "while PostAsr is PostAsrOff"},
 		"another value": {`{"WorkloadProfile":"Virtualization-MaxPerformance","ProcTurbo":"Disabled"}`, []string{"/bios/attributes/ProcTurbo"},
 			"ProcTurbo becomes Enabled when WorkloadProfile is Virtualization-MaxPerformance; set WorkloadProfile to another value too"},
+		"read-only and another value, once": {`{"WorkloadProfile":"Virtualization-MaxPerformance","ProcVirtualization":"Disabled"}`, []string{"/bios/attributes/ProcVirtualization"}, "becomes Enabled"},
 		"one port for both": {`{"VirtualSerialPort":"Com1Irq4"}`, []string{"/bios/attributes/VirtualSerialPort"},
 			"when EmbeddedSerialPort is Com1Irq4 and VirtualSerialPort is Com1Irq4; set EmbeddedSerialPort to another value too"},
 	} {

@@ -262,3 +262,43 @@ func TestRemaining(t *testing.T) {
 		require.ErrorIs(t, err, hardware.ErrStalePlan, name)
 	}
 }
+
+// Whatever a BMC made of itself: NewPlan answers, with a plan that can be written and read or with
+// problems, and does not change the snapshot.
+func FuzzNewPlan(f *testing.F) {
+	add := func(profile string, seen *hardware.Snapshot) {
+		data, err := json.Marshal(seen)
+		require.NoError(f, err)
+		f.Add([]byte(profile), data)
+	}
+	add(`{"raid":{"volumes":[{"raid_level":"RAID5","disk_count":"remaining","spare_count":1},{"raid_level":"JBOD","disks":["S0"]}]}}`, snapshot(6, volume("v", hardware.RAID1, 1, 2)))
+	add(`{"bios":{"attributes":{"HwPrefetcher":"Disabled","WorkloadProfile":"Custom"},"intents":{"smt":"on"}}}`, proliant())
+	add(`{"boot":{"target":"pxe","mode":"uefi","order":["pxe","Boot1"],"secure_boot":"on"},"firmware":[{"component":"bios","version":"2"}]}`, bootable())
+	f.Add([]byte(`{"raid":{"set":"JBODOnly"}}`), []byte(`{"storage":[{"drives":[{"id":"a"},{"id":"a"}],"volumes":[{},{}]}]}`))
+	f.Add([]byte(`{"bios":{"intents":{"smt":"on"},"attributes":{"A":1}}}`), []byte(`{"bios":{"attributes":{"A":[1],"B":null},"pending":{"A":{}},"intents":{"smt":{"attribute":"A","values":{"on":[]}}},"registry":{"attributes":{"A":{"type":"?"}},"dependencies":[{"attribute":"A","if":null},{"attribute":"A","value":{},"if":[{"value":[]}]}]}}}`))
+	f.Fuzz(func(t *testing.T, profile, snapshot []byte) {
+		p, err := hardware.ParseProfile(profile)
+		if err != nil {
+			return
+		}
+		var seen hardware.Snapshot
+		if json.Unmarshal(snapshot, &seen) != nil {
+			return
+		}
+		before, err := json.Marshal(seen)
+		require.NoError(t, err)
+		plan, err := hardware.NewPlan(p, &seen)
+		after, marshalErr := json.Marshal(seen)
+		require.NoError(t, marshalErr)
+		require.Equal(t, string(before), string(after))
+		if err != nil {
+			require.ErrorIs(t, err, hardware.ErrInvalid)
+			return
+		}
+		throughJSON(t, plan)
+		require.NotEmpty(t, plan.Text())
+		left, err := plan.Remaining(&seen)
+		require.NoError(t, err)
+		require.Equal(t, plan.Hash(), left.Hash())
+	})
+}
