@@ -74,6 +74,16 @@ func TestPlanDependencies(t *testing.T) {
 	require.Equal(t, "the profile asks for it; changes EnergyPerfBias=MaxPerf, ProcTurbo=Enabled, ProcVirtualization=Enabled as well", plan.Operations[0].Reason)
 }
 
+// What a dependency changes is told with the setting that is new, not with one that holds already.
+func TestPlanDependencyOfTwo(t *testing.T) {
+	seen := proliant()
+	seen.BIOS.Registry.Dependencies = []hardware.Dependency{{Attribute: "EnergyPerfBias", Value: "MaxPerf",
+		If: []hardware.Condition{on("WorkloadProfile", "EQU", "I/OThroughput"), on("ProcTurbo", "EQU", "Enabled")}}}
+	plan := mustPlan(t, `{"bios":{"attributes":{"WorkloadProfile":"I/OThroughput","ProcTurbo":"Enabled"}}}`, seen)
+	require.Len(t, plan.Operations, 1)
+	require.Contains(t, plan.Operations[0].Reason, "changes EnergyPerfBias=MaxPerf")
+}
+
 func TestPlanDependencyProblems(t *testing.T) {
 	for name, tt := range map[string]struct {
 		attributes string
@@ -137,6 +147,7 @@ func TestConditions(t *testing.T) {
 		"unknown attribute":    {[]hardware.Condition{on("None", "NEQ", "x")}, false},
 		"and":                  {[]hardware.Condition{yes, yes}, true},
 		"and, not":             {[]hardware.Condition{yes, no}, false},
+		"or, the first":        {[]hardware.Condition{yes, or(no)}, true},
 		"or":                   {[]hardware.Condition{no, or(yes)}, true},
 		"left to right":        {[]hardware.Condition{yes, or(yes), no}, false},
 		"left to right, or":    {[]hardware.Condition{no, no, or(yes)}, true},

@@ -81,9 +81,7 @@ func planMode(want string, have Boot, ps *problems) *Operation {
 	return &Operation{ID: "boot-set-mode=" + after, Target: TargetMode, Before: have.Mode, After: after, Reason: "boot_mode should be " + want}
 }
 
-// planOrder spells out the wanted order and compares it with the one that will hold. Machines
-// that offer other options in another boot mode make the plan stale after the reset that
-// changes the mode; a new plan then orders what there is.
+// planOrder spells out the wanted order and compares it with the one that will hold.
 func planOrder(want []string, have Boot, ps *problems) *Operation {
 	coming := have.Order
 	if len(have.PendingOrder) > 0 {

@@ -68,6 +68,8 @@ func TestPlanDisksAndSpares(t *testing.T) {
 		"a spare has been used":      {`{"raid_level":"RAID1","disk_count":2,"spare_count":1}`, change(3, failed(1), volume("v", hardware.RAID1, 0, 2)), []string{}},
 		"another's spare is wanted":  {`{"raid_level":"RAID0","disks":["S2"]}`, snapshot(3, spared(volume("v", hardware.RAID1, 0, 1), 2)), []string{"delete_volume RAID1 [S0 S1]", "create_volume RAID0 [S2]"}},
 
+		"and so are its members": {`{"raid_level":"RAID0","disks":["S2"]},{"raid_level":"RAID1","disk_count":2}`, snapshot(3, spared(volume("v", hardware.RAID1, 0, 1), 2)), []string{"delete_volume RAID1 [S0 S1]", "create_volume RAID0 [S2]", "create_volume RAID1 [S0 S1]"}},
+
 		"a member failed":               {`{"raid_level":"RAID5","disk_count":3}`, change(4, failed(1), volume("v", hardware.RAID5, 0, 1, 2)), []string{}},
 		"a member was pulled":           {`{"raid_level":"RAID5","disk_count":3}`, snapshot(4, degraded(volume("v", hardware.RAID5, 0, 1))), []string{}},
 		"a member is not listed":        {`{"raid_level":"RAID1","disk_count":2}`, snapshot(2, degraded(volume("v", hardware.RAID1, 0, 7))), []string{}},

@@ -92,6 +92,51 @@ func TestSetsAreNotShared(t *testing.T) {
 	require.Equal(t, "off", storage.Intents[hardware.SRIOV])
 }
 
+func TestCloneSharesNothing(t *testing.T) {
+	whole := func() hardware.Profile {
+		p, err := hardware.ParseProfile([]byte(`{"bios":{"intents":{"smt":"on"},"attributes":{"A":1}},"raid":{"volumes":[{"raid_level":"RAID1","disks":["a","b"]}]},
+			"boot":{"order":["pxe"]},"firmware":[{"component":"bios","version":"1"}]}`))
+		require.NoError(t, err)
+		return p
+	}
+	p := whole()
+	c := p.Clone()
+	c.BIOS.Intents[hardware.SMT], c.BIOS.Attributes["A"] = "off", 2
+	c.RAID.Volumes[0].Disks[0], c.RAID.Volumes[0].Name = "x", "x"
+	c.Boot.Order[0], c.Boot.Mode, c.Firmware[0].Version = "x", "x", "x"
+	require.Empty(t, cmp.Diff(whole(), p))
+}
+
+// The shape of what is new, with what it may not be.
+func TestParseBootAndDisks(t *testing.T) {
+	p, err := hardware.ParseProfile([]byte(`{"bios":{"intents":{"nx":true,"ac_recovery":"last"}},"raid":{"volumes":[{"raid_level":"RAID5","disks":["a","b","c"],"spare_count":2,"disk_min_bytes":1e12,"disk_max_bytes":2e12}]},
+		"boot":{"mode":"uefi","order":["pxe","Boot0001"],"secure_boot":true}}`))
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(hardware.Profile{
+		BIOS: &hardware.BIOSProfile{Intents: map[hardware.Intent]string{hardware.NX: "on", hardware.ACRecovery: "last"}},
+		RAID: &hardware.RAIDProfile{Volumes: []hardware.VolumeProfile{{RAIDLevel: hardware.RAID5, Disks: []string{"a", "b", "c"}, Spares: 2, DiskMinBytes: 1e12, DiskMaxBytes: 2e12}}},
+		Boot: &hardware.BootProfile{Mode: "uefi", Order: []string{"pxe", "Boot0001"}, SecureBoot: "on"},
+	}, p))
+	resolved, err := p.Resolve()
+	require.NoError(t, err)
+	require.Equal(t, hardware.DiskCount(3), resolved.RAID.Volumes[0].DiskCount)
+
+	for in, want := range map[string][]string{
+		`{"boot":{"target":"moon","mode":"legacy","secure_boot":"yes","order":["none","pxe","pxe",""]}}`: {"/boot/order/3", "/boot/target", "/boot/secure_boot", "/boot/mode", "/boot/order/0", "/boot/order/2"},
+		`{"boot":{"mode":"uefi"},"bios":{"intents":{"boot_mode":"bios"}}}`:                               {"/boot/mode"},
+		`{"boot":{"mode":"bios","secure_boot":"on"}}`:                                                    {"/boot/secure_boot"},
+		`{"boot":{"secure_boot":"on"},"bios":{"intents":{"boot_mode":"bios"}}}`:                          {"/boot/secure_boot"},
+		`{"raid":{"volumes":[{"raid_level":"RAID1","disks":["a"]},{"raid_level":"RAID0","disks":["b","b"]},{"raid_level":"RAID0","disks":["a"],"disk_count":2},
+			{"raid_level":"RAID0","spare_count":1},{"raid_level":"RAID1","spare_count":-1,"disk_min_bytes":2,"disk_max_bytes":1}]}}`: {"/raid/volumes/4/spare_count", "/raid/volumes/0/disks",
+			"/raid/volumes/1/disks/1", "/raid/volumes/2/disk_count", "/raid/volumes/2/disks/0", "/raid/volumes/3/spare_count", "/raid/volumes/4/disk_max_bytes"},
+		`{"raid":{"volumes":[{"raid_level":7},"x",{"disk_count":"many"}]},"firmware":["x",{"component":"bios","version":"1"},{"component":"bios","version":"2"}]}`: {"/firmware/0",
+			"/raid/volumes/0/raid_level", "/raid/volumes/1", "/raid/volumes/2/disk_count", "/raid/volumes/2/raid_level", "/firmware/2/component"},
+	} {
+		_, err := hardware.ParseProfile([]byte(in))
+		require.Equal(t, want, paths(t, err), "%v", err)
+	}
+}
+
 func FuzzParseProfile(f *testing.F) {
 	for _, seed := range []string{`{}`, `null`, `{"bios":null}`, `{"bios":{"set":"Storage","intents":{"smt":true},"attributes":{"A":1e400,"B":-0.0}}}`,
 		`{"raid":{"set":"R1_JBOD"}}`, `{"raid":{"volumes":[{"raid_level":"RAID10","disk_count":99999999999},{"disk_count":"remaining"}]}}`, `{"firmware":[{}]}`, "\xff"} {

@@ -79,6 +79,43 @@ func TestSchemaAndParseProfileAgree(t *testing.T) {
 	require.NotZero(t, no, "no invalid profile was drawn")
 }
 
+// Each value that Go knows is one for the schema, and each level has the same numbers of disks.
+func TestSchemaKnowsEveryValue(t *testing.T) {
+	s := schema(t)
+	agree := func(valid bool, format string, args ...any) {
+		t.Helper()
+		data := fmt.Appendf(nil, format, args...)
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		require.NoError(t, err)
+		_, parse := hardware.ParseProfile(data)
+		if err := s.Validate(doc); valid {
+			require.NoError(t, err, "%s", data)
+			require.NoError(t, parse)
+		} else {
+			require.Error(t, err, "%s", data)
+			require.Error(t, parse, "%s", data)
+		}
+	}
+	for _, intent := range hardware.Intents() {
+		for _, value := range append(intent.Values(), "x") {
+			agree(value != "x", `{"bios":{"intents":{%q:%q}}}`, intent, value)
+		}
+	}
+	for _, target := range append(hardware.BootTargets(), "x") {
+		agree(target.Valid(), `{"boot":{"target":%q}}`, target)
+		agree(target != hardware.BootNone, `{"boot":{"order":[%q]}}`, target)
+	}
+	for _, level := range append(hardware.RAIDLevels(), "x") {
+		for n := -1; n < 12; n++ {
+			agree(n > 0 && level.Fit(n) == n, `{"raid":{"volumes":[{"raid_level":%q,"disk_count":%d}]}}`, level, n)
+		}
+		redundant := level.Valid() && level != hardware.JBOD && level != hardware.RAID0
+		agree(redundant, `{"raid":{"volumes":[{"raid_level":%q,"spare_count":1}]}}`, level)
+		agree(level.Valid() && level != hardware.JBOD, `{"raid":{"volumes":[{"raid_level":%q,"bootable":true}]}}`, level)
+		agree(level.Valid() && level != hardware.JBOD, `{"raid":{"volumes":[{"raid_level":%q,"size_bytes":1}]}}`, level)
+	}
+}
+
 // Every profile that a program can have as JSON is one for the schema.
 func TestSchemaAcceptsWhatIsWritten(t *testing.T) {
 	s := schema(t)
