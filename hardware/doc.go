@@ -4,9 +4,11 @@
 // Three values and one interface:
 //
 //   - a [Profile] is what an operator or a role asks for: BIOS intents and attributes, RAID
-//     volumes, boot target, firmware versions;
+//     volumes and spares, boot mode, order and target, secure boot, firmware versions;
+//     [ParseProfile] reads one, [ProfileSchema] is its JSON Schema;
 //   - a [Snapshot] is what was seen of one machine, together with the vendor knowledge that
-//     is needed to plan for it (attribute registry, intent bindings);
+//     is needed to plan for it (attribute registry with its dependencies, intent bindings,
+//     what controllers cannot do);
 //   - a [Plan] is the ordered difference: pure data, printable, each [Operation] with its
 //     reason, whether it needs a reboot and which disks it destroys;
 //   - a [Configurator] observes and applies. hardware/redfish is one, over a BMC.
@@ -21,7 +23,16 @@
 //		Authorize: func(ctx context.Context, d hardware.Destruction) error { return askOperator(d) },
 //	})
 //
-// An empty plan means converged. Without Authorize nothing that destroys data is done.
+// An empty plan means converged. Without Authorize nothing that destroys data is done. Firmware
+// that is to be flashed stays in the plan until somebody has done so by the vendor's means.
+//
+// # Disks
+//
+// Disks are chosen by slot, never by whether they are in use, so that a plan made again half way
+// goes on with the same disks. What is as wanted already is found first, wherever it lies, and
+// kept: also a volume that has lost a disk, or whose spare has taken a lost one's place. A volume
+// that merely lacks its spares is a problem to be told, never a reason to make it anew. Disks and
+// volumes of a controller that could not be read whole are not touched.
 //
 // A part of the profile that is absent asks for nothing: a plan may cover the BIOS only or
 // RAID only, and applying the two in either order ends in the same machine.

@@ -1,6 +1,7 @@
 package hardware_test
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
@@ -48,6 +49,42 @@ func ExamplePlan_Text() {
 	// COMPONENT  ACTION         TARGET         BEFORE  AFTER           REBOOT  REASON
 	// raid       create_volume  RAID.1/system  -       RAID1 on S0 S1  no      no RAID1 volume of 2 disks there
 	// 1 operation, 0 reboots, DESTROYS all data on S0, S1
+}
+
+// What would be refused after hours, or silently undone at the next boot, is told at once.
+func ExampleNewPlan_dependencies() {
+	profile, err := hardware.ParseProfile([]byte(`{"bios":{"attributes":{"HwPrefetcher":"Disabled","ProcTurbo":"Enabled"}}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = hardware.NewPlan(profile, proliant())
+	var problem hardware.Problem
+	if errors.As(err, &problem) {
+		fmt.Println(problem.Path)
+		fmt.Println(problem.Hint)
+	}
+	// Output:
+	// /bios/attributes/HwPrefetcher
+	// HwPrefetcher is read-only while WorkloadProfile is I/OThroughput; set WorkloadProfile to another value too
+}
+
+// After a crash the plan goes on where the machine is.
+func ExamplePlan_Remaining() {
+	raid := &hardware.RAIDProfile{Volumes: []hardware.VolumeProfile{{Name: "data", RAIDLevel: hardware.RAID5, DiskCount: 3, Spares: 1}}}
+	plan, err := hardware.NewPlan(hardware.Profile{RAID: raid}, snapshot(4, volume("old", hardware.RAID0, 0, 1)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	left, err := plan.Remaining(snapshot(4)) // the old volume is gone
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(plan.Operations), "planned,", len(left.Operations), "left:", left.Operations[0].After)
+	// Output:
+	// 2 planned, 1 left: RAID5 on S0 S1 S2, spare S3
 }
 
 func ExampleParseProfile() {

@@ -105,7 +105,8 @@ type Volume struct {
 	Controller string             `json:"controller"`
 	Name       string             `json:"name,omitempty"`
 	RAIDLevel  hardware.RAIDLevel `json:"raid_level"`
-	Disks      []string           `json:"disks"` // identities
+	Disks      []string           `json:"disks"`            // identities
+	Spares     []string           `json:"spares,omitempty"` // identities
 	SizeBytes  int64              `json:"size_bytes"`
 }
 
@@ -129,7 +130,7 @@ func record(choice deployer.Choice, seen *hardware.Snapshot) any {
 	d := Data{Set: choice.RAIDSet, Volumes: []Volume{}}
 	for _, c := range seen.Storage {
 		for _, v := range c.Volumes {
-			d.Volumes = append(d.Volumes, Volume{Controller: c.ID, Name: v.Name, RAIDLevel: v.RAIDLevel, Disks: v.Drives, SizeBytes: v.SizeBytes})
+			d.Volumes = append(d.Volumes, Volume{Controller: c.ID, Name: v.Name, RAIDLevel: v.RAIDLevel, Disks: v.Drives, Spares: v.Spares, SizeBytes: v.SizeBytes})
 		}
 	}
 	return d
