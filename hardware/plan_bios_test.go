@@ -70,8 +70,11 @@ func TestPlanDependencies(t *testing.T) {
 			require.Empty(t, cmp.Diff(tt.want, settings(mustPlan(t, `{"bios":{"attributes":`+tt.attributes+`}}`, seen))))
 		})
 	}
-	plan := mustPlan(t, `{"bios":{"attributes":{"WorkloadProfile":"Virtualization-MaxPerformance"}}}`, proliant())
-	require.Equal(t, "the profile asks for it; changes EnergyPerfBias=MaxPerf, ProcTurbo=Enabled, ProcVirtualization=Enabled as well", plan.Operations[0].Reason)
+	for _, besides := range []string{``, `,"ProcVirtualization":"Enabled"`} {
+		plan := mustPlan(t, `{"bios":{"attributes":{"WorkloadProfile":"Virtualization-MaxPerformance"`+besides+`}}}`, proliant())
+		require.Len(t, plan.Operations, 1)
+		require.Equal(t, "the profile asks for it; changes EnergyPerfBias=MaxPerf, ProcTurbo=Enabled, ProcVirtualization=Enabled as well", plan.Operations[0].Reason)
+	}
 }
 
 // What a dependency changes is told with the setting that is new, not with one that holds already.
@@ -160,6 +163,29 @@ func TestConditions(t *testing.T) {
 			_, err := hardware.NewPlan(hardware.Profile{BIOS: &hardware.BIOSProfile{Attributes: map[string]any{"Target": "b"}}}, seen)
 			require.Equal(t, tt.holds, err != nil, "%v", err)
 		})
+	}
+}
+
+// BMCs write numbers and booleans as strings, and names of an enumeration as numbers: neither is
+// a difference.
+func TestPlanBIOSReadsLoosely(t *testing.T) {
+	seen := snapshot(0)
+	seen.BIOS.Attributes = map[string]any{"Delay": " 60", "Quiet": "False", "Speed": 10, "Share": 1.5, "Odd": []any{1}}
+	seen.BIOS.Registry.Attributes["Speed"] = hardware.Attribute{Type: hardware.TypeEnumeration, Values: []string{"10", "20"}}
+	require.True(t, mustPlan(t, `{"bios":{"attributes":{"Delay":60,"Quiet":false,"Speed":10}}}`, seen).Empty())
+	require.True(t, mustPlan(t, `{"bios":{"attributes":{"Delay":"60","Quiet":"false","Speed":"10","Share":1.5}}}`, seen).Empty())
+	require.Equal(t, []string{"bios Delay: 60 → 61, reset", "bios Odd: <nil> → x, reset", "bios Quiet: false → true", "bios Speed: 10 → 20, reset"},
+		settings(mustPlan(t, `{"bios":{"attributes":{"Delay":"61","Quiet":"TRUE","Speed":20,"Odd":"x"}}}`, seen)))
+}
+
+func TestBIOSProblemsAreExact(t *testing.T) {
+	seen := snapshot(0)
+	seen.BIOS.Registry.Attributes["Hidden"] = hardware.Attribute{Type: hardware.TypeString}
+	p, err := hardware.ParseProfile([]byte(`{"bios":{"attributes":{"delay":1,"HIDDEN":"x","Delay":601,"SriovGlobalEnable":"enabled"}}}`))
+	require.NoError(t, err)
+	_, err = hardware.NewPlan(p, seen)
+	for _, text := range []string{"did you mean Delay?", "did you mean Hidden?", "a whole number of at least 60 up to 600", "one of Enabled, Disabled"} {
+		require.ErrorContains(t, err, text)
 	}
 }
 

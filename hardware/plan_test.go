@@ -238,6 +238,19 @@ func TestHashes(t *testing.T) {
 	require.NotEqual(t, raid.DestructiveHash(), mustPlan(t, `{"raid":{"set":"SingleRaid10"}}`, seen).DestructiveHash())
 }
 
+func TestDestructionSaysWhatIsLost(t *testing.T) {
+	plan := mustPlan(t, `{"raid":{"volumes":[{"name":"data","raid_level":"RAID1","disk_count":2,"spare_count":1}]}}`, snapshot(3, volume("old", hardware.RAID5, 0, 1, 2)))
+	var got []string
+	for _, op := range plan.Operations {
+		d := op.Destruction("node1")
+		require.Equal(t, op.ID, d.Operation)
+		require.Equal(t, []string{"S0", "S1", "S2"}, d.Disks)
+		got = append(got, d.Description)
+	}
+	require.Equal(t, []string{"deletes RAID5 volume old on controller RAID.1; all data on S0, S1, S2 is lost",
+		"creates RAID1 volume data on controller RAID.1; all data on S0, S1, S2 is lost"}, got)
+}
+
 func TestRemaining(t *testing.T) {
 	old := volume("old", hardware.RAID5, 0, 1, 2)
 	plan := mustPlan(t, `{"raid":{"set":"SingleRaid10"}}`, snapshot(4, old))
