@@ -2,6 +2,7 @@ package hardware_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +16,9 @@ import (
 
 // Whatever a plan does to any machine: every prefix of it can be done and leaves exactly the rest
 // to do, under the same names; doing all of it makes the next plan empty; and the disks that lose
-// their data are the disks it names.
+// their data are the disks it names. Where the controller keeps no names and several volumes of one
+// level are wanted, which is which may be lost half way: then the plan is stale, and nothing more
+// is done to the machine.
 func TestPlanConverges(t *testing.T) {
 	plans := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -37,11 +40,17 @@ func TestPlanConverges(t *testing.T) {
 		plan = throughJSON(t, plan)
 		var waiting []string // sent, and in force after a reset
 		for i, op := range plan.Operations {
+			if _, err := plan.Remaining(machine.Snapshot); machine.loseNames && alike(want) && errors.Is(err, hardware.ErrStalePlan) {
+				return
+			}
 			require.Equal(t, append(slices.Clone(waiting), ids(plan.Operations[i:])...), remaining(t, plan, machine.Snapshot), "after %d operations", i)
 			require.NoError(t, machine.perform(op))
 			if op.Reboot && op.Component != hardware.ComponentRAID {
 				waiting = append(waiting, op.ID)
 			}
+		}
+		if _, err := plan.Remaining(machine.Snapshot); machine.loseNames && alike(want) && errors.Is(err, hardware.ErrStalePlan) {
+			return
 		}
 		require.Equal(t, waiting, remaining(t, plan, machine.Snapshot))
 		machine.reset()
@@ -50,6 +59,23 @@ func TestPlanConverges(t *testing.T) {
 		require.Equal(t, plan.Destroys(), append([]string{}, lost...))
 	})
 	require.NotZero(t, plans)
+}
+
+// alike reports whether several volumes of one level are wanted.
+func alike(want hardware.Profile) bool {
+	levels := map[hardware.RAIDLevel]int{}
+	if want.RAID != nil {
+		for _, v := range want.RAID.Volumes {
+			levels[v.RAIDLevel]++
+		}
+	}
+	delete(levels, hardware.JBOD)
+	for _, n := range levels {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 func remaining(t *rapid.T, plan *hardware.Plan, seen *hardware.Snapshot) []string {

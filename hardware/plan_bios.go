@@ -180,7 +180,7 @@ func (p *biosPlanner) dependencies(then layers) (brought map[string]any, because
 		}
 	}
 	for name := range given {
-		if s := p.settings[name]; s.dependency != nil {
+		if s := p.settings[name]; s.dependency != nil && (!s.isPending || s.sent()) {
 			if s.follows = p.origin(name, given); s.follows != "" && !s.inEffect() {
 				because[s.follows] = append(because[s.follows], fmt.Sprintf("%s=%v", name, s.value))
 			}

@@ -16,15 +16,17 @@ type raidPlanner struct {
 	seen        *Snapshot
 	controllers []*controllerPlan
 	problems    *problems
+	names       map[string]bool // of the wanted volumes
+	creations   []Operation     // in the order of the rounds: who chose first has a volume first
 }
 
 type controllerPlan struct {
 	*Controller
 	blind string            // why nothing may be planned on it: what cannot be seen could be destroyed
+	named map[string]bool   // disks that a wish names, by identity
 	taken map[string]bool   // disks that a wanted volume has, by identity
 	kept  map[string]bool   // volumes that are as wanted, by ID
 	doom  map[string]string // why a volume is deleted, by its ID
-	make  []Operation
 }
 
 // wish is a wanted volume that has nothing yet.
@@ -46,21 +48,20 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		ps.add("/raid", "no storage controller on the machine", "a storage controller", unreadableHint(seen))
 		return nil
 	}
-	p := &raidPlanner{seen: seen, problems: ps}
+	p := &raidPlanner{seen: seen, problems: ps, names: map[string]bool{}}
 	for i := range seen.Storage {
-		c := &controllerPlan{Controller: &seen.Storage[i], taken: map[string]bool{}, kept: map[string]bool{}, doom: map[string]string{}}
+		c := &controllerPlan{Controller: &seen.Storage[i], named: map[string]bool{}, taken: map[string]bool{}, kept: map[string]bool{}, doom: map[string]string{}}
 		c.blind = c.unclear()
 		p.controllers = append(p.controllers, c)
 	}
 	for _, round := range p.rounds(want) {
 		p.fulfil(round)
 	}
-	var deletes, creates []Operation
+	var ops []Operation
 	for _, c := range p.controllers {
-		deletes = append(deletes, c.deletions()...)
-		creates = append(creates, c.make...)
+		ops = append(ops, c.deletions()...)
 	}
-	return append(deletes, creates...)
+	return append(ops, p.creations...)
 }
 
 func onlyJBOD(want RAIDProfile) bool {
@@ -72,12 +73,12 @@ func onlyJBOD(want RAIDProfile) bool {
 func (p *raidPlanner) rounds(want RAIDProfile) [][]*wish {
 	var named, counted, countedJBOD, jbod []*wish
 	var remaining [][]*wish
-	claimed := map[string]bool{}
 	for i, v := range want.Volumes {
+		p.names[v.Name] = true
 		w := &wish{VolumeProfile: v, path: fmt.Sprintf("/raid/volumes/%d", i)}
 		switch {
 		case len(v.Disks) > 0:
-			if p.find(w, claimed) {
+			if p.find(w) {
 				named = append(named, w)
 			}
 		case v.DiskCount != Remaining && v.RAIDLevel != JBOD:
@@ -97,7 +98,7 @@ func (p *raidPlanner) rounds(want RAIDProfile) [][]*wish {
 // wanted name first, as two wanted volumes may be alike; then one with its spares.
 func (p *raidPlanner) fulfil(round []*wish) {
 	done := map[*wish]bool{}
-	for _, by := range []likeness{byName, bySpares, byDisks} {
+	for _, by := range []likeness{byName, byAll, byDisks} {
 		for _, w := range round {
 			if w.RAIDLevel != JBOD && !done[w] {
 				done[w] = p.match(w, by)
@@ -130,7 +131,7 @@ func (p *raidPlanner) create(w *wish) {
 			continue
 		}
 		c.claim(picked.all(), fmt.Sprintf("its disks are wanted for %s volume %s", w.RAIDLevel, w.Name))
-		c.make = append(c.make, c.creation(w, picked))
+		p.creations = append(p.creations, c.creation(w, picked))
 		return
 	}
 	path, reasons := w.path+misfits[0].field, make([]string, len(misfits))

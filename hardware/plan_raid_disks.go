@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,8 +37,8 @@ func (c Controller) unclear() string {
 	return ""
 }
 
-// find looks for the disks that w names. claimed are disks that other wishes name.
-func (p *raidPlanner) find(w *wish, claimed map[string]bool) bool {
+// find looks for the disks that w names.
+func (p *raidPlanner) find(w *wish) bool {
 	before := len(*p.problems)
 	picked := map[string]bool{}
 	for i, name := range w.Disks {
@@ -52,12 +53,12 @@ func (p *raidPlanner) find(w *wish, claimed map[string]bool) bool {
 			bad(fmt.Sprintf("%q, which %d disks are called", name, matches), "one disk", "name it by its serial number, or the controller too")
 		case w.on != nil && on != w.on:
 			bad(fmt.Sprintf("%q on %s", name, on.ID), "a disk on "+w.on.ID+" like the others", "")
-		case claimed[on.ID+"/"+disk.Identity()]:
+		case on.named[disk.Identity()]:
 			bad(fmt.Sprintf("%q", name), "a disk once", "it is named already, perhaps by another of its names")
 		case !w.accepts(disk):
 			bad(fmt.Sprintf("%q, %s of %d bytes", name, disk.kind(), disk.SizeBytes), "a disk"+w.kind(), "")
 		default:
-			claimed[on.ID+"/"+disk.Identity()] = true
+			on.named[disk.Identity()] = true
 			picked[disk.Identity()] = true
 			w.on = on
 		}
@@ -107,7 +108,9 @@ func (p *raidPlanner) disks(controller string) string {
 	return strings.Join(out, ", ")
 }
 
-// choose picks disks for w in slot order, all of one medium and protocol, or says why not.
+// choose picks disks for w in slot order, all of one medium and protocol, or says why not. What is
+// impossible with the free disks must be so with fewer of them: wishes further down the list may
+// have theirs already when the plan is made again.
 func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
 	var groups [][]Drive
 	for _, d := range c.Drives {
@@ -121,13 +124,12 @@ func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
 		}
 		groups[i] = append(groups[i], d)
 	}
-	if w.on != nil {
+	switch {
+	case w.on != nil:
 		return c.chooseNamed(w, groups)
-	}
-	if len(groups) == 0 {
+	case len(groups) == 0:
 		return choice{}, &misfit{"", "no free disk"}
-	}
-	if w.DiskCount == Remaining && len(groups) > 1 {
+	case w.DiskCount == Remaining && len(groups) > 1:
 		return choice{}, &misfit{"", "mixed media " + strings.Join(kinds(groups), " and ")}
 	}
 	var counts []string
@@ -141,11 +143,25 @@ func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
 			counts = append(counts, strings.TrimSpace(fmt.Sprintf("%d %s", len(free), free[0].group())))
 			continue
 		}
-		picked, why := c.check(w, choice{members: free[:n]}, free[n:])
-		if why == nil {
-			return picked, nil
+		if len(free) < n+w.Spares {
+			worst = &misfit{"/spare_count", plural(len(free)-n, "free disk") + " as spare"}
+			continue
 		}
-		worst = why
+		if w.DiskCount == Remaining {
+			free = free[:n+w.Spares]
+			if least := smallest(free); !c.suits(w, least, n) {
+				worst = c.tooSmall(w, least, n)
+				continue
+			}
+			return split(free, n), nil
+		}
+		suit := slices.DeleteFunc(slices.Clone(free), func(d Drive) bool { return !c.suits(w, d, n) })
+		if len(suit) < n+w.Spares {
+			bySize := slices.SortedStableFunc(slices.Values(free), func(a, b Drive) int { return cmp.Compare(b.SizeBytes, a.SizeBytes) })
+			worst = c.tooSmall(w, bySize[n+w.Spares-1], n)
+			continue
+		}
+		return split(suit[:n+w.Spares], n), nil
 	}
 	if worst != nil {
 		return choice{}, worst
@@ -153,8 +169,51 @@ func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
 	return choice{}, &misfit{"", strings.Join(counts, " and ") + " free disks"}
 }
 
-// chooseNamed takes the disks that w names, and spares among the free ones like them.
+// suits reports whether d gives its share of a volume of n disks that has a size.
+func (c *controllerPlan) suits(w *wish, d Drive, n int) bool {
+	if w.SizeBytes == 0 {
+		return true
+	}
+	data := int64(w.RAIDLevel.dataDisks(n))
+	share := w.SizeBytes / data
+	if w.SizeBytes%data > 0 {
+		share++
+	}
+	if c.WholeDisksOnly {
+		return sizeFits(share, d.SizeBytes)
+	}
+	return d.SizeBytes >= share
+}
+
+// tooSmall says what n disks like the smallest of them give.
+func (c *controllerPlan) tooSmall(w *wish, least Drive, n int) *misfit {
+	most := int64(w.RAIDLevel.dataDisks(n)) * least.SizeBytes
+	if c.WholeDisksOnly {
+		return &misfit{"/size_bytes", fmt.Sprintf("volumes of whole disks only, here %d bytes,", most)}
+	}
+	return &misfit{"/size_bytes", fmt.Sprintf("room for %d bytes", most)}
+}
+
+// split makes the first n disks members and the rest spares, but has one of the smallest among
+// the members: a spare must be able to take any member's place.
+func split(disks []Drive, n int) choice {
+	least := slices.IndexFunc(disks, func(d Drive) bool { return d.SizeBytes == smallest(disks).SizeBytes })
+	if least < n {
+		return choice{disks[:n:n], disks[n:]}
+	}
+	members := append(disks[:n-1:n-1], disks[least])
+	spares := append(disks[n-1:least:least], disks[least+1:]...)
+	return choice{members, spares}
+}
+
+func smallest(disks []Drive) Drive {
+	return slices.MinFunc(disks, func(a, b Drive) int { return cmp.Compare(a.SizeBytes, b.SizeBytes) })
+}
+
+// chooseNamed takes the disks that w names, and spares among the free ones like them that nobody
+// names.
 func (c *controllerPlan) chooseNamed(w *wish, groups [][]Drive) (choice, *misfit) {
+	picked := choice{members: w.named}
 	for _, d := range w.named {
 		if d.failed() {
 			return choice{}, &misfit{"/disks", "the failed disk " + d.Identity()}
@@ -162,36 +221,17 @@ func (c *controllerPlan) chooseNamed(w *wish, groups [][]Drive) (choice, *misfit
 		if d.group() != w.named[0].group() {
 			return choice{}, &misfit{"/disks", fmt.Sprintf("mixed media %s and %s", w.named[0].kind(), d.kind())}
 		}
-	}
-	named := identities(w.named)
-	var free []Drive
-	for _, g := range groups {
-		for _, d := range g {
-			if d.group() == w.named[0].group() && !slices.Contains(named, d.Identity()) {
-				free = append(free, d)
-			}
+		if n := len(w.named); !c.suits(w, d, n) {
+			return choice{}, c.tooSmall(w, smallest(w.named), n)
 		}
 	}
-	return c.check(w, choice{members: w.named}, free)
-}
-
-// check adds spares out of free to the members and checks the size.
-func (c *controllerPlan) check(w *wish, picked choice, free []Drive) (choice, *misfit) {
-	all, err := w.RAIDLevel.Usable(sizes(picked.members))
-	switch {
-	case err == nil && w.SizeBytes > all:
-		return picked, &misfit{"/size_bytes", fmt.Sprintf("room for %d bytes", all)}
-	case c.WholeDisksOnly && !sizeFits(w.SizeBytes, all):
-		return picked, &misfit{"/size_bytes", fmt.Sprintf("volumes of whole disks only, here %d bytes,", all)}
-	}
-	smallest := slices.Min(sizes(picked.members))
-	for _, d := range free {
-		if len(picked.spares) < w.Spares && d.SizeBytes >= smallest {
+	for _, d := range slices.Concat(groups...) {
+		if len(picked.spares) < w.Spares && d.group() == w.named[0].group() && !c.named[d.Identity()] && d.SizeBytes >= smallest(w.named).SizeBytes {
 			picked.spares = append(picked.spares, d)
 		}
 	}
 	if len(picked.spares) < w.Spares {
-		return picked, &misfit{"/spare_count", plural(len(picked.spares), "free disk") + " as spare"}
+		return choice{}, &misfit{"/spare_count", plural(len(picked.spares), "free disk") + " as spare"}
 	}
 	return picked, nil
 }

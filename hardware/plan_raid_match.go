@@ -9,8 +9,8 @@ import (
 type likeness int
 
 const (
-	byName   likeness = iota // and its disks
-	bySpares                 // its disks and spares
+	byName likeness = iota // and its disks
+	byAll                  // its disks, with nothing against it: spares, size, another's name
 	byDisks
 )
 
@@ -25,11 +25,10 @@ func (p *raidPlanner) match(w *wish, by likeness) bool {
 			if c.kept[have.ID] || have.RAIDLevel != w.RAIDLevel || by == byName && have.Name != w.Name || !c.fits(w, have) {
 				continue
 			}
-			lacking := c.sparesLacking(w, have)
-			if by == bySpares && lacking > 0 {
+			if by == byAll && (len(have.Spares) < w.Spares || p.names[have.Name] || !c.whole(w, have)) {
 				continue
 			}
-			if lacking > 0 {
+			if c.sparesLacking(w, have) {
 				p.problems.add(w.path+"/spare_count", fmt.Sprintf("%s of volume %s on %s", plural(len(have.Spares), "spare"), have.ID, c.ID), fmt.Sprint(w.Spares),
 					"give it spares by the controller's own means, or delete it to have it made with them")
 			}
@@ -95,17 +94,29 @@ func (c *controllerPlan) fits(w *wish, have Volume) bool {
 	return found <= high && (found >= low || degraded)
 }
 
-// sparesLacking counts the healthy spares that a volume should have and has not. Failed disks
-// count: where one was replaced by the spare there is none left, and it is the disk that is to be
-// replaced.
-func (c *controllerPlan) sparesLacking(w *wish, have Volume) int {
-	lacking := w.Spares
+// sparesLacking reports whether a volume has fewer spares than it should have. Failed disks count
+// for spares: where one was replaced by the spare there is none left, and it is the disk that is to
+// be replaced.
+func (c *controllerPlan) sparesLacking(w *wish, have Volume) bool {
+	spares := 0
 	for _, d := range c.Drives {
 		if slices.Contains(have.Spares, d.Identity()) || d.failed() && w.accepts(d) {
-			lacking--
+			spares++
 		}
 	}
-	return max(lacking, 0)
+	return spares < w.Spares
+}
+
+// whole reports whether a volume takes all of its disks, where that is wanted.
+func (c *controllerPlan) whole(w *wish, have Volume) bool {
+	var members []Drive
+	for _, d := range c.Drives {
+		if slices.Contains(have.Drives, d.Identity()) {
+			members = append(members, d)
+		}
+	}
+	all, err := w.RAIDLevel.Usable(sizes(members))
+	return w.SizeBytes > 0 || err == nil && sizeFits(all, have.SizeBytes)
 }
 
 // sizeFits allows for a controller that rounds to its stripes.

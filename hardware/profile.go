@@ -68,7 +68,7 @@ type RAIDProfile struct {
 // come first; then volumes with a number of disks choose, in list order; then JBOD with a
 // number; then volumes with the remaining disks; and JBOD with the remaining disks last.
 type VolumeProfile struct {
-	Name       string    `json:"name,omitempty"`
+	Name       string    `json:"name,omitempty"` // tells volumes of one level apart; vol0, vol1, … if empty
 	RAIDLevel  RAIDLevel `json:"raid_level"`
 	DiskCount  DiskCount `json:"disk_count"`
 	Bootable   bool      `json:"bootable,omitempty"`

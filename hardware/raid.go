@@ -73,20 +73,22 @@ func (l RAIDLevel) Usable(sizes []int64) (int64, error) {
 	for _, s := range sizes {
 		smallest = min(smallest, s)
 	}
-	data := n
+	return int64(l.dataDisks(n)) * smallest, nil
+}
+
+// dataDisks is how many disks' worth of data n disks hold.
+func (l RAIDLevel) dataDisks(n int) int {
 	switch l {
 	case RAID1:
-		data = 1
+		return 1
 	case RAID5:
-		data = n - 1
-	case RAID6:
-		data = n - 2
+		return n - 1
+	case RAID6, RAID50:
+		return n - 2
 	case RAID10:
-		data = n / 2
-	case RAID50:
-		data = n - 2
+		return n / 2
 	case RAID60:
-		data = n - 4
+		return n - 4
 	}
-	return int64(data) * smallest, nil
+	return n
 }
