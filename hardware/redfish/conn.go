@@ -41,6 +41,9 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, s
 	client := &http.Client{Transport: n.wire, CheckRedirect: sameHost}
 	n.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
 		Endpoint: service, HTTPClient: client, NoModifyTransport: true, ReuseConnections: true})
+	if status := statusOf(err); status == http.StatusNotFound || err != nil && root.Len() > 0 {
+		return nil, n.unsupported(fmt.Sprintf("no Redfish service answers at %s/redfish/v1/ (%s); is this the BMC's address?", service, n.scrub(oneLine(err.Error()))))
+	}
 	if err != nil {
 		return nil, n.fail(ctx, "read the service root", err)
 	}

@@ -38,7 +38,16 @@ func (m *machine) power(ctx context.Context, action hardware.PowerAction) error 
 	off := m.view.snap.System.Power == hardware.StateOff
 	switch {
 	case action == hardware.PowerReset || action == hardware.PowerOn && off:
-		return m.restart(ctx)
+		if err := m.restart(ctx); err != nil {
+			return err
+		}
+		// Off in the middle of a reset is not where it ends.
+		return m.await(ctx, "power on", nil, func() (bool, error) {
+			if m.view.snap.System.Power == hardware.StateOn {
+				return true, nil
+			}
+			return false, m.refreshSystem(ctx)
+		})
 	case action == hardware.PowerOn || off:
 		return nil
 	}

@@ -26,10 +26,10 @@ func TestPower(t *testing.T) {
 		"off when off":     {action: hardware.PowerOff, want: redfishsim.PowerOff},
 		"shutdown":         {prepare: running, action: hardware.PowerShutdown, want: redfishsim.PowerOff, resets: 1},
 		"shutdown in POST": {prepare: posting, action: hardware.PowerShutdown, want: redfishsim.PowerOff, resets: 2},
-		"reset":            {prepare: running, action: hardware.PowerReset, want: redfishsim.PowerCycling, resets: 1},
+		"reset":            {prepare: running, action: hardware.PowerReset, want: redfishsim.PowerPOST, resets: 1},
 		"reset when off":   {action: hardware.PowerReset, want: redfishsim.PowerPOST, resets: 1},
 		"lost answer": {prepare: func(t *testing.T, r *rig) { running(t, r); r.bmc.LoseReply(http.MethodPost, reset) },
-			action: hardware.PowerReset, want: redfishsim.PowerCycling, resets: 1},
+			action: hardware.PowerReset, want: redfishsim.PowerPOST, resets: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
