@@ -455,5 +455,5 @@ func TestHardwareUnreachable(t *testing.T) {
 	s.fails(1, "connection refused; check --bmc and the network", "hardware", "inventory")
 	nothing := httptest.NewServer(http.NotFoundHandler())
 	defer nothing.Close()
-	s.fails(1, "read the service root: unsupported: 404", "hardware", "inventory", "--bmc", nothing.URL)
+	s.fails(1, "no Redfish service answers at", "hardware", "inventory", "--bmc", nothing.URL)
 }
