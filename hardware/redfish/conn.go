@@ -37,10 +37,12 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, s
 		wire: &wire{base: c.transport, timeout: c.config.RequestTimeout, slots: b.slots}}
 	var root bytes.Buffer
 	n.wire.root = &root
-	var err error
 	client := &http.Client{Transport: n.wire, CheckRedirect: sameHost}
-	n.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
-		Endpoint: service, HTTPClient: client, NoModifyTransport: true, ReuseConnections: true})
+	err := n.whileBusy(ctx, func() (err error) {
+		n.client, err = gofish.ConnectContext(ctx, gofish.ClientConfig{
+			Endpoint: service, HTTPClient: client, NoModifyTransport: true, ReuseConnections: true})
+		return err
+	})
 	if status := statusOf(err); status == http.StatusNotFound || err != nil && root.Len() > 0 {
 		return nil, n.unsupported(fmt.Sprintf("no Redfish service answers at %s/redfish/v1/ (%s); is this the BMC's address?", service, n.scrub(oneLine(err.Error()))))
 	}

@@ -235,6 +235,7 @@ func TestRetriesBusyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, nil)
 		r.bmc.FailNext(http.MethodGet, "/redfish/v1/Systems/1/Bios", http.StatusServiceUnavailable)
+		r.bmc.FailNext(http.MethodGet, "/redfish/v1/", http.StatusServiceUnavailable) // the root, before the login
 		seen, err := r.c.Observe(t.Context(), r.target)
 		require.NoError(t, err)
 		require.Empty(t, seen.Unreadable)

@@ -35,40 +35,50 @@ func (n *conn) getIfChanged(ctx context.Context, uri string, known doc) (doc, er
 	if known.etag != "" {
 		header = map[string]string{"If-None-Match": known.etag}
 	}
+	var resp *http.Response
+	err := n.whileBusy(ctx, func() (err error) {
+		resp, err = n.send(ctx, http.MethodGet, uri, nil, header)
+		return err
+	})
+	if errors.Is(err, schemas.ErrNotModified) {
+		resp.Body.Close()
+		return known, nil
+	}
+	if err != nil {
+		return doc{}, n.fail(ctx, "GET "+uri, err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		return doc{}, n.fail(ctx, "GET "+uri, err)
+	}
+	if !gjson.ValidBytes(body) {
+		return doc{}, &requestError{text: fmt.Sprintf("redfish: %s: GET %s: the reply is not JSON", n.target.Node, uri), kind: hardware.ErrUnsupported}
+	}
+	d := doc{Result: gjson.ParseBytes(body), etag: resp.Header.Get("ETag")}
+	if d.etag == "" {
+		d.etag = d.Get(`\@odata\.etag`).String()
+	}
+	return d, nil
+}
+
+// whileBusy repeats a read, when the service says, that it answers with being busy.
+func (n *conn) whileBusy(ctx context.Context, read func() error) error {
 	start := n.c.clock.Now()
 	for {
-		resp, err := n.send(ctx, http.MethodGet, uri, nil, header)
-		if errors.Is(err, schemas.ErrNotModified) {
-			resp.Body.Close()
-			return known, nil
+		err := read()
+		if s := statusOf(err); s != http.StatusServiceUnavailable && s != http.StatusTooManyRequests {
+			return err
 		}
-		if s := statusOf(err); s == http.StatusServiceUnavailable || s == http.StatusTooManyRequests {
-			wait := retryAfter(n.wire.retryAfter, n.c.config.PollInterval, n.c.clock.Now())
-			if n.c.clock.Now().Add(wait).Sub(start) <= n.c.config.BusyTimeout {
-				select {
-				case <-n.c.clock.After(wait):
-					continue
-				case <-ctx.Done():
-					return doc{}, n.fail(ctx, "GET "+uri, ctx.Err())
-				}
-			}
+		wait := retryAfter(n.wire.retryAfter, n.c.config.PollInterval, n.c.clock.Now())
+		if n.c.clock.Now().Add(wait).Sub(start) > n.c.config.BusyTimeout {
+			return err
 		}
-		if err != nil {
-			return doc{}, n.fail(ctx, "GET "+uri, err)
+		select {
+		case <-n.c.clock.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			return doc{}, n.fail(ctx, "GET "+uri, err)
-		}
-		if !gjson.ValidBytes(body) {
-			return doc{}, &requestError{text: fmt.Sprintf("redfish: %s: GET %s: the reply is not JSON", n.target.Node, uri), kind: hardware.ErrUnsupported}
-		}
-		d := doc{Result: gjson.ParseBytes(body), etag: resp.Header.Get("ETag")}
-		if d.etag == "" {
-			d.etag = d.Get(`\@odata\.etag`).String()
-		}
-		return d, nil
 	}
 }
 
