@@ -20,9 +20,9 @@ import (
 // happen. It returns ErrUnknownOutcome only if it could not look, or if the second try got
 // lost too.
 //
-// Clone, CreateFromSnapshot, Revert, Import and Export are the long calls: they have
-// Config.LongTimeout, and at most half of the back end's slots, so that short calls go on
-// beside them. The other calls have Config.Timeout. Waiting for a volume's turn and for a slot
+// Clone, CreateFromSnapshot, CreateFromImage, Revert, Import, Export and PurgeTrash are the long
+// calls: they have Config.LongTimeout, and at most half of the back end's slots, so that short
+// calls go on beside them. The other calls have Config.Timeout. Waiting for a volume's turn and for a slot
 // counts.
 type Backend struct {
 	name    string
@@ -75,6 +75,8 @@ func Features(d Driver) []string {
 	_, has["Reverter"] = d.(Reverter)
 	_, has["Adopter"] = d.(Adopter)
 	_, has["ImageStreamer"] = d.(ImageStreamer)
+	_, has["ImageCloner"] = d.(ImageCloner)
+	_, has["TrashPurger"] = d.(TrashPurger)
 	_, has["Limiter"] = d.(Limiter)
 	maps.DeleteFunc(has, func(_ string, is bool) bool { return !is })
 	return slices.Sorted(maps.Keys(has))

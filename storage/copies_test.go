@@ -65,6 +65,13 @@ func (h *halfway) CreateFromSnapshot(ctx context.Context, v storage.VolumeSpec, 
 	return h.Driver.CreateFromSnapshot(ctx, v, volume, id)
 }
 
+func (h *halfway) CreateFromImage(ctx context.Context, v storage.VolumeSpec, location string) (*storage.Volume, error) {
+	if planned, err := h.next(ctx, v.ID); planned {
+		return nil, err
+	}
+	return h.Driver.CreateFromImage(ctx, v, location)
+}
+
 func (h *halfway) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, size int64, progress func(int64, int64)) (*storage.Volume, error) {
 	if _, err := io.CopyN(io.Discard, r, size/2); err != nil && len(h.plan) > 0 {
 		return nil, err
@@ -100,6 +107,9 @@ func TestHalfMadeVolumes(t *testing.T) {
 		"from snapshot": {func(ctx context.Context, b *storage.Backend) (*storage.Volume, error) {
 			return b.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "w", SizeBytes: 2 * mib}, "v", "s")
 		}, true, true},
+		"from image": {func(ctx context.Context, b *storage.Backend) (*storage.Volume, error) {
+			return b.CreateFromImage(ctx, storage.VolumeSpec{ID: "w", SizeBytes: 2 * mib}, "memory://image")
+		}, true, true},
 		"import": {func(ctx context.Context, b *storage.Backend) (*storage.Volume, error) {
 			return b.Import(ctx, storage.VolumeSpec{ID: "w", SizeBytes: 2 * mib}, strings.NewReader("image"), 5, nil)
 		}, false, true},
@@ -114,6 +124,7 @@ func TestHalfMadeVolumes(t *testing.T) {
 			require.NoError(t, err)
 			_, err = h.CreateSnapshot(t.Context(), "v", "s")
 			require.NoError(t, err)
+			require.NoError(t, h.Put("image", mib))
 			h.plan = plan
 			return h, manage(t, h, storage.Config{})
 		}

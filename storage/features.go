@@ -63,6 +63,25 @@ type ImageStreamer interface {
 	Export(ctx context.Context, id string, w io.Writer, progress func(done, total int64)) error
 }
 
+// An ImageCloner makes volumes of images that the back end has already, as Cinder's clone_image.
+type ImageCloner interface {
+	// CreateFromImage makes a volume that stands, copy-on-write, on the image at location: no data
+	// moves. What a location looks like is the driver's matter; it is what Glance calls direct_url
+	// (rbd://FSID/POOL/IMAGE/SNAPSHOT). A size of 0 is the image's; a smaller one is ErrInvalid.
+	// ErrExists as with Create. ErrInvalid: no location of this driver. ErrNotFound: no such image.
+	// ErrUnsupported: it is an image that this back end cannot clone; Import its contents.
+	CreateFromImage(ctx context.Context, v VolumeSpec, location string) (*Volume, error)
+}
+
+// A TrashPurger keeps what was deleted for a while, or until nothing depends on it any more. Of
+// this driver's other methods none sees the trash.
+type TrashPurger interface {
+	// PurgeTrash removes for good what this driver deleted, has been in the trash long enough, and
+	// is needed by nothing, and returns how many volumes that were, also with an error. None is no
+	// error. All problems are returned at once.
+	PurgeTrash(ctx context.Context) (removed int, err error)
+}
+
 // QoS limits what a volume's users may do; 0 is no limit. Names are those of Cinder's qos-specs
 // (consumer back-end).
 type QoS struct {

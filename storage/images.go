@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Import is ImageStreamer.Import. A size of 0 in spec is the image's; a smaller one is
@@ -45,6 +48,41 @@ func (b *Backend) Import(ctx context.Context, spec VolumeSpec, r io.Reader, size
 		return err
 	})
 	return volume, err
+}
+
+// CreateFromImage is ImageCloner.CreateFromImage, idempotent as Create is: the volume of this ID is
+// returned if it has the size that the spec comes to, and with a size of 0, which only the image
+// knows, whatever size it has. Whether it came from this image is not compared: back ends forget it.
+func (b *Backend) CreateFromImage(ctx context.Context, spec VolumeSpec, location string) (volume *Volume, err error) {
+	driver, unsupported := feature[ImageCloner](b)
+	o := operation{
+		op: "create from image", id: spec.ID, volumes: []string{spec.ID}, changes: true, long: true,
+		refused: cmp.Or(unsupported, checkLocation(location)),
+	}
+	if o.refused == nil && spec.SizeBytes != 0 {
+		o.refused = checkSize(spec.SizeBytes)
+	}
+	err = b.run(ctx, o, func(ctx context.Context, c *call) error {
+		volume, err = c.copyOf(ctx, spec.ID,
+			func(ctx context.Context, there *Volume) (*Volume, error) {
+				if spec.SizeBytes == 0 {
+					return there, nil
+				}
+				return c.same(ctx, spec, there)
+			},
+			func() (*Volume, error) { return driver.CreateFromImage(ctx, spec, location) },
+			func() error { return nil })
+		return err
+	})
+	return volume, err
+}
+
+// checkLocation refuses what is no location anywhere; each driver is stricter.
+func checkLocation(location string) error {
+	if location == "" || len(location) > 2048 || !utf8.ValidString(location) || strings.ContainsFunc(location, unicode.IsControl) {
+		return fmt.Errorf("%w: image location %.80q, expected 1 to 2048 bytes of UTF-8 without control characters", ErrInvalid, location)
+	}
+	return nil
 }
 
 // Export is ImageStreamer.Export. Where nothing moves for Config.StallTimeout it is ended; but

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/crowbarkit/crowbarkit/storage"
+	"github.com/crowbarkit/crowbarkit/storage/memory"
 )
 
 // written is an io.WriterAt that counts.
@@ -200,4 +202,71 @@ func TestImportValidates(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, b.Export(t.Context(), "v", &out, nil))
 	require.Equal(t, "image\x00", out.String()[:6])
+}
+
+func TestCreateFromImage(t *testing.T) {
+	ctx := t.Context()
+	d, err := memory.New(memory.Config{})
+	require.NoError(t, err)
+	b := manage(t, d, storage.Config{})
+	require.NoError(t, d.Put("image", 3*mib))
+	for _, location := range []string{"", "memory://a\nb", "memory://\xff", strings.Repeat("x", 2049), "image"} {
+		_, err := b.CreateFromImage(ctx, storage.VolumeSpec{ID: "v"}, location)
+		require.ErrorIs(t, err, storage.ErrInvalid, "%q", location)
+	}
+	_, err = b.CreateFromImage(ctx, storage.VolumeSpec{ID: "v", SizeBytes: -1}, "memory://image")
+	require.ErrorIs(t, err, storage.ErrInvalid)
+	_, err = b.CreateFromImage(ctx, storage.VolumeSpec{ID: "v w"}, "memory://image")
+	require.ErrorIs(t, err, storage.ErrInvalid)
+	_, err = b.Get(ctx, "v")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+
+	d.Inject(memory.Fault{Op: "create from image", After: errLost})
+	v, err := b.CreateFromImage(ctx, storage.VolumeSpec{ID: "v"}, "memory://image")
+	require.NoError(t, err, "a lost answer is settled, also where only the image knows the size")
+	require.EqualValues(t, 3*mib, v.SizeBytes)
+}
+
+func TestPurgeTrash(t *testing.T) {
+	ctx := t.Context()
+	d, err := memory.New(memory.Config{DeferredDeletion: true})
+	require.NoError(t, err)
+	b := manage(t, d, storage.Config{})
+	for range 3 {
+		_, err := b.Create(ctx, storage.VolumeSpec{ID: "v", SizeBytes: mib})
+		require.NoError(t, err)
+		require.NoError(t, b.Delete(ctx, "v"))
+	}
+	d.Inject(memory.Fault{Op: "purge trash", Before: errLost})
+	n, err := b.PurgeTrash(ctx)
+	require.NoError(t, err, "a lost request is repeated")
+	require.Equal(t, 3, n)
+	broken := errors.New("some are stuck")
+	b = manage(t, stuck{d, broken}, storage.Config{})
+	n, err = b.PurgeTrash(ctx)
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, 2, n, "what was removed is told with an error, too")
+	n, err = manage(t, &twice{Driver: d, errs: []error{errLost, nil}}, storage.Config{}).PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 2, n, "of both tries")
+}
+
+// stuck removes two volumes and fails.
+type stuck struct {
+	*memory.Driver
+	err error
+}
+
+func (s stuck) PurgeTrash(context.Context) (int, error) { return 2, s.err }
+
+// twice removes a volume each time.
+type twice struct {
+	*memory.Driver
+	errs []error
+}
+
+func (s *twice) PurgeTrash(context.Context) (int, error) {
+	err := s.errs[0]
+	s.errs = s.errs[1:]
+	return 1, err
 }

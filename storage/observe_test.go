@@ -77,7 +77,7 @@ func TestClass(t *testing.T) {
 
 func TestFeatures(t *testing.T) {
 	f := newFlaky(t)
-	require.Equal(t, "Adopter Cloner Disconnector Extender ImageStreamer Limiter Lister Reverter SnapshotLister Snapshotter",
+	require.Equal(t, "Adopter Cloner Disconnector Extender ImageCloner ImageStreamer Limiter Lister Reverter SnapshotLister Snapshotter TrashPurger",
 		strings.Join(manage(t, f, storage.Config{}).Features(), " "))
 	require.Empty(t, storage.Features(struct{ storage.Driver }{f}))
 }

@@ -3,9 +3,10 @@
 //
 // A Driver does the six things every back end can do, and says by the optional interfaces of
 // this package what more it can: Disconnector, Lister, Extender, Snapshotter, SnapshotLister,
-// Cloner, Reverter, Adopter, ImageStreamer, Limiter. Users hold a Manager and its Backends, which have all of
-// these methods: they validate, make calls idempotent, lock each volume, bound what runs at
-// once and how long, settle what got lost, remove what was half made, and type the errors.
+// Cloner, Reverter, Adopter, ImageStreamer, ImageCloner, TrashPurger, Limiter. Users hold a Manager
+// and its Backends, which have all of these methods: they validate, make calls idempotent, lock
+// each volume, bound what runs at once and how long, settle what got lost, remove what was half
+// made, and type the errors.
 //
 //	manager, err := storage.Open(ctx, config, map[string]storage.Opener{"memory": memory.Open})
 //	if err != nil {

@@ -146,6 +146,25 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 	})
 }
 
+// PurgeTrash is TrashPurger.PurgeTrash. After a lost answer it is repeated; removed then leaves out
+// what the first try removed and could not tell.
+func (b *Backend) PurgeTrash(ctx context.Context) (removed int, err error) {
+	driver, unsupported := feature[TrashPurger](b)
+	o := operation{op: "purge trash", names: []string{trash}, changes: true, long: true, refused: unsupported}
+	err = b.run(ctx, o, func(ctx context.Context, c *call) error {
+		return c.repeat(func() error {
+			n, err := driver.PurgeTrash(ctx)
+			removed += n
+			return err
+		})
+	})
+	return removed, err
+}
+
+// trash is what a purge locks, so that two do not get into each other's way. Nothing on a back end
+// is called so.
+const trash = ""
+
 // List is Lister.List; limit is 1 to 1000.
 func (b *Backend) List(ctx context.Context, after string, limit int) (volumes []Volume, err error) {
 	driver, unsupported := feature[Lister](b)

@@ -33,8 +33,8 @@ const defaultVolumes = "volumes.json"
 func (a *app) volumeCommand() *cobra.Command {
 	v := &volumes{app: a, broken: map[string]error{}}
 	c := group("volume", "make volumes on storage back ends; no server is needed",
-		group("backend", "look at the back ends",
-			v.backendListCommand(), v.backendStatsCommand(), v.backendCheckCommand()),
+		group("backend", "look at the back ends, and empty their trash",
+			v.backendListCommand(), v.backendStatsCommand(), v.backendCheckCommand(), v.backendPurgeCommand()),
 		v.createCommand(), v.listCommand(), v.showCommand(), v.extendCommand(), v.deleteCommand(),
 		group("snapshot", "keep states of volumes, and go back to them",
 			v.snapshotCreateCommand(), v.snapshotListCommand(), v.snapshotShowCommand(), v.snapshotDeleteCommand(), v.revertCommand()),

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
+	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/storage"
 )
 
@@ -34,6 +35,16 @@ func (v *volumes) backendCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "say whether the back ends can be reached and used; exit status 1 if not",
 		Args: arguments(), RunE: v.ask(v.backendCheck),
+	}
+}
+
+func (v *volumes) backendPurgeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "purge", Short: "remove deleted volumes for good whose time in the trash is over",
+		Long: "Remove for good what was deleted, has been in the trash of its back end for its time\n" +
+			"(deferred_deletion_delay_seconds), and is needed by no other volume. Programs that stay up do it by\n" +
+			"themselves every purge_interval_seconds; where only this command is used, run it now and then.",
+		Args: arguments(), RunE: v.ask(v.backendPurge),
 	}
 }
 
@@ -78,7 +89,8 @@ func (v *volumes) backendList(_ context.Context, m *storage.Manager, _ []string)
 func featureWords(features []string) string {
 	commands := map[string]string{
 		"Disconnector": "detach", "Lister": "list", "Extender": "extend", "Snapshotter": "snapshot", "Cloner": "clone",
-		"Reverter": "snapshot revert", "Adopter": "manage", "ImageStreamer": "import, export", "Limiter": "qos",
+		"Reverter": "snapshot revert", "Adopter": "manage", "ImageStreamer": "import, export", "ImageCloner": "create --image",
+		"TrashPurger": "backend purge", "Limiter": "qos",
 	}
 	var can []string
 	for _, f := range features {
@@ -181,6 +193,35 @@ func (v *volumes) backendCheck(ctx context.Context, m *storage.Manager, _ []stri
 		if c.OK {
 			lines(v.Stdout, "%s can be used", c.Backend)
 		}
+	}
+	return problems
+}
+
+func (v *volumes) backendPurge(ctx context.Context, m *storage.Manager, _ []string) error {
+	type purged struct {
+		Backend string `json:"backend"`
+		Removed int    `json:"removed"`
+	}
+	got := make([]*purged, len(v.chosen(m)))
+	problems := v.each(m, func(i int, b *storage.Backend) error {
+		if v.backend == "" && !slices.Contains(b.Features(), "TrashPurger") {
+			return nil // it was not asked for
+		}
+		n, err := b.PurgeTrash(ctx)
+		if err == nil || n > 0 {
+			got[i] = &purged{b.Name(), n}
+		}
+		return err
+	})
+	found := slices.DeleteFunc(got, func(p *purged) bool { return p == nil })
+	if v.output == "json" {
+		return errors.Join(v.json(found), problems)
+	}
+	for _, p := range found {
+		lines(v.Stdout, "%s: %s removed from the trash", p.Backend, wording.Count(p.Removed, "volume"))
+	}
+	if len(found) == 0 && problems == nil {
+		lines(v.Stderr, "no back end of %s has a trash", v.path)
 	}
 	return problems
 }

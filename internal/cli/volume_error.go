@@ -36,10 +36,7 @@ func (v *volumes) explained(err error) error {
 	if said := (*volumeError)(nil); err == nil || errors.As(err, &said) || !errors.As(err, &op) {
 		return err
 	}
-	where := op.Op + " on " + op.Backend
-	if op.ID != "" {
-		where = op.Op + " " + op.ID + " on " + op.Backend
-	}
+	where := whereIs(op)
 	if busy := (*storage.BusyError)(nil); errors.As(op, &busy) && len(busy.Dependents) > 0 {
 		is := "is"
 		if len(busy.Dependents) > 1 {
@@ -54,11 +51,19 @@ func (v *volumes) explained(err error) error {
 		}
 		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened%s", where, v.remedy(op)), err}
 	}
-	if errors.Is(op, storage.ErrUnsupported) {
+	if op.Err == storage.ErrUnsupported { //nolint:errorlint // a driver that cannot do it at all; one that says why wraps it
 		return &volumeError{fmt.Sprintf("%s: the driver %s cannot do that; see crowbar volume backend list", where, v.driver(op.Backend)), err}
 	}
 	why := strings.TrimPrefix(bare(op.Err), fmt.Sprintf("volume %q: ", op.ID)) // which where says
 	return &volumeError{where + ": " + strings.TrimSuffix(why, ".") + v.remedy(op), err}
+}
+
+// whereIs says what was done to which volume on which back end.
+func whereIs(op *storage.OpError) string {
+	if op.ID == "" {
+		return op.Op + " on " + op.Backend
+	}
+	return op.Op + " " + op.ID + " on " + op.Backend
 }
 
 // settled looks what an interrupted change has left. A driver that cannot stop what it has begun
@@ -76,9 +81,8 @@ func (v *volumes) settled(ctx context.Context, m *storage.Manager, err error) er
 	defer cancel()
 	left, look := "", error(nil)
 	switch volume, snapshot, ok := strings.Cut(op.ID, "@"); {
-	case op.Op == "connect" || op.Op == "disconnect" || op.Op == "set qos" || op.Op == "revert":
-		return &volumeError{fmt.Sprintf("interrupted: %s %s on %s: it may or may not have happened; repeat it: to do it twice is to do it once",
-			op.Op, op.ID, op.Backend), err}
+	case op.Op == "connect" || op.Op == "disconnect" || op.Op == "set qos" || op.Op == "revert" || op.Op == "purge trash":
+		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened; repeat it: to do it twice is to do it once", whereIs(op)), err}
 	case ok:
 		_, look = b.GetSnapshot(ctx, volume, snapshot)
 		left = op.ID + " is there"
@@ -102,6 +106,10 @@ func (v *volumes) remedy(op *storage.OpError) string {
 	switch {
 	case errors.Is(op, storage.ErrUnknownOutcome) && op.ID != "":
 		return "; look before repeating it: " + v.look(op)
+	case op.Op == "create from image" && errors.Is(op, storage.ErrUnsupported):
+		return "; read the image and import it: " + v.command(op, "import "+op.ID+" FILE")
+	case op.Op == "create from image" && errors.Is(op, storage.ErrNotFound):
+		return ""
 	case errors.Is(op, storage.ErrNotFound) && op.Op == "manage":
 		return "; see " + v.command(op, "manage --list")
 	case errors.Is(op, storage.ErrNotFound) && op.ID != "":

@@ -42,22 +42,29 @@ func (v *volumes) rounded(b *storage.Backend, asked sizeFlag, volume *storage.Vo
 
 func (v *volumes) createCommand() *cobra.Command {
 	var size sizeFlag
-	var from string
+	var from, image string
 	c := &cobra.Command{
-		Use: "create VOLUME", Short: "make a volume, empty or from a snapshot",
+		Use: "create VOLUME", Short: "make a volume, empty, from a snapshot or from an image",
 		Long: "Make a volume. If there is one of this ID and size already, it is returned.\n\n" +
 			"Without --backend it is made where most space is left, as Cinder's scheduler chooses; the choice is\n" +
-			"said on standard error. A back end that has a volume of this ID already is that choice.\n\n" + sizesMean,
+			"said on standard error. A back end that has a volume of this ID already is that choice.\n\n" +
+			"--image stands the volume, copy-on-write, on an image that its back end has: LOCATION is the image's\n" +
+			"direct_url in Glance, rbd://FSID/POOL/IMAGE/SNAPSHOT on Ceph. An image that is elsewhere is imported.\n\n" + sizesMean,
 		Example: "  crowbar volume create db-1 --size 10G\n" +
-			"  crowbar volume create db-2 --from-snapshot db-1@nightly",
+			"  crowbar volume create db-2 --from-snapshot db-1@nightly\n" +
+			"  crowbar volume create boot-1 --size 20G --image rbd://FSID/images/4711/snap",
 		Args: arguments("VOLUME"),
 		RunE: v.ask(func(ctx context.Context, m *storage.Manager, args []string) error {
 			spec := storage.VolumeSpec{ID: args[0], SizeBytes: int64(size)}
 			switch {
 			case from != "":
 				return v.createFrom(ctx, m, spec, from)
+			case image != "":
+				return v.createOn(m, spec, func(b *storage.Backend) (*storage.Volume, error) {
+					return b.CreateFromImage(ctx, spec, image)
+				})
 			case size == 0:
-				return errors.New("how big? Give --size, such as --size 10G, or --from-snapshot")
+				return errors.New("how big? Give --size, such as --size 10G, --from-snapshot or --image")
 			}
 			b, err := v.place(ctx, m, spec)
 			if err != nil {
@@ -73,6 +80,8 @@ func (v *volumes) createCommand() *cobra.Command {
 	}
 	c.Flags().Var(&size, "size", "size of the volume")
 	c.Flags().StringVar(&from, "from-snapshot", "", "VOLUME@SNAPSHOT whose contents it gets; --size may be left out then")
+	c.Flags().StringVar(&image, "image", "", "LOCATION of an image that it stands on; --size may be left out then")
+	c.MarkFlagsMutuallyExclusive("from-snapshot", "image")
 	return c
 }
 
@@ -81,11 +90,18 @@ func (v *volumes) createFrom(ctx context.Context, m *storage.Manager, spec stora
 	if err != nil {
 		return err
 	}
+	return v.createOn(m, spec, func(b *storage.Backend) (*storage.Volume, error) {
+		return b.CreateFromSnapshot(ctx, spec, source, snapshot)
+	})
+}
+
+// createOn makes a volume on the one back end that has what it is made from.
+func (v *volumes) createOn(m *storage.Manager, spec storage.VolumeSpec, create func(*storage.Backend) (*storage.Volume, error)) error {
 	b, err := v.only(m)
 	if err != nil {
 		return err
 	}
-	volume, err := b.CreateFromSnapshot(ctx, spec, source, snapshot)
+	volume, err := create(b)
 	if err != nil {
 		return err
 	}

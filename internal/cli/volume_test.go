@@ -58,15 +58,16 @@ func eqlxShell(t *testing.T, c eqlxsim.Config) (*shell, *eqlxsim.Group) {
 
 // memoryShell has back ends in memory that outlive the commands.
 func memoryShell(t *testing.T, names ...string) (*shell, map[string]*memory.Driver) {
-	return memoryShellOn(t, nil, names...)
+	return memoryShellOf(t, memory.Config{}, names...)
 }
 
-func memoryShellOn(t *testing.T, clock storage.Clock, names ...string) (*shell, map[string]*memory.Driver) {
+func memoryShellOf(t *testing.T, c memory.Config, names ...string) (*shell, map[string]*memory.Driver) {
+	c.CapacityBytes, c.CHAPUsername, c.CHAPPassword = 1<<40, "chapadmin", chapSecret
 	s := &shell{t: t, env: map[string]string{}}
 	drivers := map[string]*memory.Driver{}
 	config := storage.Config{}
 	for _, name := range names {
-		d, err := memory.New(memory.Config{CapacityBytes: 1 << 40, Clock: clock, CHAPUsername: "chapadmin", CHAPPassword: chapSecret})
+		d, err := memory.New(c)
 		require.NoError(t, err)
 		drivers[name] = d
 		config.Volumes = append(config.Volumes, storage.BackendConfig{Driver: "memory", Name: name})
@@ -357,7 +358,7 @@ func (c *interruptingClock) After(time.Duration) <-chan time.Time {
 
 func TestVolumeInterrupted(t *testing.T) {
 	clock := &interruptingClock{}
-	s, drivers := memoryShellOn(t, clock, "a")
+	s, drivers := memoryShellOf(t, memory.Config{Clock: clock}, "a")
 	s.ok("volume", "create", "db", "--size", "1G")
 	for name, of := range map[string]struct {
 		op, says string
@@ -378,6 +379,41 @@ func TestVolumeInterrupted(t *testing.T) {
 			require.Equal(t, of.says, stderr)
 		})
 	}
+}
+
+func TestVolumeFromImage(t *testing.T) {
+	s, drivers := memoryShell(t, "a")
+	require.NoError(t, drivers["a"].Put("debian", 2<<30))
+	require.Contains(t, s.ok("volume", "create", "boot", "--image", "memory://debian"), "boot    2 GiB")
+	require.Contains(t, s.ok("volume", "create", "big", "--image", "memory://debian", "--size", "4G"), "big     4 GiB")
+	s.fails(1, `create from image v on a: image "memory://fedora": not found`+"\n", "volume", "create", "v", "--image", "memory://fedora")
+	s.fails(1, "expected memory://NAME", "volume", "create", "v", "--image", "debian")
+	s.fails(1, "[from-snapshot image] were all set", "volume", "create", "v", "--image", "memory://debian", "--from-snapshot", "boot@s")
+	s.fails(4, "exists already", "volume", "create", "boot", "--image", "memory://debian", "--size", "4G")
+	drivers["a"].Inject(memory.Fault{Op: "create from image", Before: fmt.Errorf("%w: it is on another cluster", storage.ErrUnsupported)})
+	s.fails(1, "it is on another cluster; read the image and import it: crowbar volume import v FILE", "volume", "create", "v", "--image", "memory://debian")
+	s, _ = eqlxShell(t, eqlxsim.Config{})
+	s.fails(1, "create from image v on eqlx1: the driver eqlx cannot do that", "volume", "create", "v", "--image", "rbd://a/b/c/d")
+}
+
+func TestVolumePurge(t *testing.T) {
+	s, drivers := memoryShellOf(t, memory.Config{DeferredDeletion: true}, "a", "b")
+	for range 2 {
+		s.ok("volume", "create", "v", "--size", "1G", "--backend", "b")
+		s.ok("volume", "delete", "v", "--backend", "b")
+	}
+	drivers["a"].Inject(memory.Fault{Op: "purge trash", Before: errors.New("the pool is full")})
+	code, stdout, stderr := s.run("volume", "backend", "purge")
+	require.Equal(t, 1, code)
+	require.Equal(t, "b: 2 volumes removed from the trash\n", stdout)
+	require.Equal(t, "crowbar: purge trash on a: the pool is full\n", stderr)
+	require.Equal(t, []any{object("backend", "b", "removed", 0.0)}, s.read("volume", "backend", "purge", "--backend", "b"))
+	s, _ = eqlxShell(t, eqlxsim.Config{})
+	code, stdout, stderr = s.run("volume", "backend", "purge")
+	require.Equal(t, 0, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "no back end of")
+	s.fails(1, "purge trash on eqlx1: the driver eqlx cannot do that", "volume", "backend", "purge", "--backend", "eqlx1")
 }
 
 func TestVolumeRevertAndQoS(t *testing.T) {

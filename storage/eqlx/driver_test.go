@@ -100,7 +100,9 @@ func noSecrets(t testing.TB, text string) {
 }
 
 // unsupported are the features that this driver does without.
-func unsupported() []string { return []string{"Reverter", "ImageStreamer", "Limiter"} }
+func unsupported() []string {
+	return []string{"Reverter", "ImageStreamer", "ImageCloner", "TrashPurger", "Limiter"}
+}
 
 // TestConformance runs the suite over groups of every kind.
 func TestConformance(t *testing.T) {

@@ -46,6 +46,26 @@ func (d *Driver) Manageable(ctx context.Context, after string, limit int) (found
 	return found, err
 }
 
+// CreateFromImage makes a copy of memory://NAME, which is something that Put or Unmanage left.
+func (d *Driver) CreateFromImage(ctx context.Context, spec storage.VolumeSpec, location string) (made *storage.Volume, err error) {
+	name, ok := strings.CutPrefix(location, "memory://")
+	if !ok {
+		return nil, fmt.Errorf("%w: image location %.200q, expected memory://NAME", storage.ErrInvalid, location)
+	}
+	err = d.do(ctx, "create from image", func() error {
+		image := d.foreign[name]
+		if image == nil {
+			return fmt.Errorf("image %q: %w", location, storage.ErrNotFound)
+		}
+		v, err := d.create(spec, image.data, image.size)
+		if err == nil {
+			made = v.as(spec.ID)
+		}
+		return err
+	})
+	return made, err
+}
+
 // Manage takes a volume over; it grows to a multiple of the unit.
 func (d *Driver) Manage(ctx context.Context, id, name string) (managed *storage.Volume, err error) {
 	if err := storage.CheckID(id); err != nil {

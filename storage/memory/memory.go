@@ -10,7 +10,8 @@
 //	{"backend_driver": "memory", "backend_name": "fast", "memory": {"capacity_bytes": 1099511627776}}
 //
 // What a machine would do to a volume it is connected to, WriteAt and ReadAt do. Put makes a
-// volume that nobody manages yet. Inject makes calls slow, fail, or lose their answers.
+// volume that nobody manages yet. CreateFromImage takes what nobody manages for an image, by the
+// location memory://NAME. Inject makes calls slow, fail, or lose their answers.
 //
 // # Errors
 //
@@ -49,6 +50,8 @@ type Config struct {
 	// CHAPUsername and CHAPPassword go into every connection if they are set.
 	CHAPUsername string `json:"chap_username,omitempty"`
 	CHAPPassword string `json:"chap_password,omitempty"`
+	// DeferredDeletion keeps what is deleted, and the space it takes, until PurgeTrash.
+	DeferredDeletion bool `json:"deferred_deletion,omitempty"`
 	// Clock is what the delays of faults run on, nil = real time.
 	Clock storage.Clock `json:"-"`
 }
@@ -60,6 +63,7 @@ type Driver struct {
 	mu      sync.Mutex
 	volumes map[string]*volume // by ID
 	foreign map[string]*volume // by name: those that nobody manages
+	trash   []int64            // sizes of what was deleted
 	used    int64
 	faults  []Fault
 }
@@ -83,6 +87,8 @@ var (
 	_ storage.Reverter       = (*Driver)(nil)
 	_ storage.Adopter        = (*Driver)(nil)
 	_ storage.ImageStreamer  = (*Driver)(nil)
+	_ storage.ImageCloner    = (*Driver)(nil)
+	_ storage.TrashPurger    = (*Driver)(nil)
 	_ storage.Limiter        = (*Driver)(nil)
 	_ storage.Opener         = Open
 )
@@ -273,10 +279,26 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 		if err := v.busy(id, dependents); err != nil {
 			return err
 		}
-		d.used -= v.size
+		if d.config.DeferredDeletion {
+			d.trash = append(d.trash, v.size)
+		} else {
+			d.used -= v.size
+		}
 		delete(d.volumes, id)
 		return nil
 	})
+}
+
+// PurgeTrash gives the space of what was deleted back.
+func (d *Driver) PurgeTrash(ctx context.Context) (removed int, err error) {
+	err = d.do(ctx, "purge trash", func() error {
+		for _, size := range d.trash {
+			d.used -= size
+		}
+		removed, d.trash = len(d.trash), nil
+		return nil
+	})
+	return removed, err
 }
 
 // busy returns a *storage.BusyError if there are dependents or connections.

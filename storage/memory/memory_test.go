@@ -26,6 +26,7 @@ func TestDriver(t *testing.T) {
 	for name, config := range map[string]memory.Config{
 		"defaults": {CapacityBytes: 1 << 40},
 		"byte":     {CapacityBytes: 1 << 40, UnitBytes: 1},
+		"trash":    {CapacityBytes: 1 << 40, DeferredDeletion: true},
 		"gigabyte": {CapacityBytes: 1 << 40, UnitBytes: 1 << 30},
 		"chap":     {CapacityBytes: 1 << 40, UnitBytes: 15 << 20, CHAPUsername: "chapadmin", CHAPPassword: "s3cr3t"},
 	} {
@@ -44,9 +45,21 @@ func harness(t *testing.T, config memory.Config) storagetest.Harness {
 	require.NoError(t, err)
 	return storagetest.Harness{
 		Driver: driver, CapacityBytes: config.CapacityBytes,
-		Write: driver.WriteAt, Read: driver.ReadAt,
+		Write: driver.WriteAt, Read: driver.ReadAt, Image: image(driver),
 		LoseRequest: func(op string) { driver.Inject(memory.Fault{Op: op, Before: errLost}) },
 		LoseReply:   func(op string) { driver.Inject(memory.Fault{Op: op, After: errLost}) },
+	}
+}
+
+// image makes images: volumes that are given up.
+func image(d *memory.Driver) func(t *testing.T, data []byte) string {
+	return func(t *testing.T, data []byte) string {
+		size := int64(len(data))
+		_, err := d.Import(t.Context(), storage.VolumeSpec{ID: "image", SizeBytes: size}, bytes.NewReader(data), size, nil)
+		require.NoError(t, err)
+		name, err := d.Unmanage(t.Context(), "image")
+		require.NoError(t, err)
+		return "memory://" + name
 	}
 }
 
@@ -99,6 +112,19 @@ func TestSpaceComesBack(t *testing.T) {
 	require.NoError(t, d.Delete(ctx, "v"))
 	free(80)
 	require.NoError(t, d.Delete(ctx, "w"))
+	free(100)
+
+	d, err = memory.New(memory.Config{CapacityBytes: 100, UnitBytes: 10, DeferredDeletion: true})
+	require.NoError(t, err)
+	for range 2 {
+		_, err = d.Create(ctx, storage.VolumeSpec{ID: "v", SizeBytes: 40})
+		require.NoError(t, err)
+		require.NoError(t, d.Delete(ctx, "v"))
+	}
+	free(20)
+	n, err := d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
 	free(100)
 }
 

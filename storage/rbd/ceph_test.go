@@ -75,8 +75,26 @@ func (w testWriter) Write(p []byte) (int, error) {
 
 func TestConformance(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storagetest.Harness {
-		return storagetest.Harness{Driver: driver(t, config(t)), Unsupported: []string{"Disconnector"}}
+		c := config(t)
+		return storagetest.Harness{Driver: driver(t, c), Unsupported: []string{"Disconnector"}, Image: image(c)}
 	})
+}
+
+// image makes images as Glance keeps them: in another pool, with a protected snapshot.
+func image(c rbd.Config) func(t *testing.T, data []byte) (location string) {
+	return func(t *testing.T, data []byte) string {
+		images, name := connect(t, "images"), prefix(c)+"image"
+		options := ceph.NewRbdImageOptions()
+		defer options.Destroy()
+		require.NoError(t, ceph.CreateImage(images.io, name, uint64(len(data)), options))
+		images.write(name, data)
+		opened := images.open(name)
+		snapshot, err := opened.CreateSnapshot("snap")
+		require.NoError(t, err)
+		require.NoError(t, snapshot.Protect())
+		require.NoError(t, opened.Close())
+		return rbd.Location{FSID: shared.Get(t).FSID, Pool: "images", Image: name, Snapshot: "snap"}.String()
+	}
 }
 
 // command runs ceph or rbd as the administrator.

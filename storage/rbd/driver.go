@@ -42,6 +42,8 @@ var (
 	_ storage.Reverter       = (*Driver)(nil)
 	_ storage.Adopter        = (*Driver)(nil)
 	_ storage.ImageStreamer  = (*Driver)(nil)
+	_ storage.ImageCloner    = (*Driver)(nil)
+	_ storage.TrashPurger    = (*Driver)(nil)
 	_ storage.Limiter        = (*Driver)(nil)
 )
 

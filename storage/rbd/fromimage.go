@@ -30,7 +30,7 @@ func (d *Driver) CreateFromImage(ctx context.Context, v storage.VolumeSpec, loca
 	var size int64
 	err = d.making(ctx, v.ID, func(ctx context.Context, s *session, name string) error {
 		if from.FSID != s.fsid {
-			return fmt.Errorf("%w: image %s is on another cluster than %s; import it", storage.ErrUnsupported, location, s.fsid)
+			return fmt.Errorf("%w: image %s is on another cluster than %s", storage.ErrUnsupported, location, s.fsid)
 		}
 		pool, err := s.conn.OpenIOContext(from.Pool)
 		if err != nil {

@@ -43,6 +43,8 @@ type broken struct {
 	unmanage     func(context.Context, string) (string, error)
 	imports      func(context.Context, storage.VolumeSpec, io.Reader, int64, func(int64, int64)) (*storage.Volume, error)
 	exports      func(context.Context, string, io.Writer, func(int64, int64)) error
+	fromImage    func(context.Context, storage.VolumeSpec, string) (*storage.Volume, error)
+	purge        func(context.Context) (int, error)
 	setQoS       func(context.Context, string, storage.QoS) error
 }
 
@@ -128,6 +130,14 @@ func (b *broken) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 
 func (b *broken) Export(ctx context.Context, id string, w io.Writer, progress func(int64, int64)) error {
 	return or(b.exports, b.Driver.Export, b.exports != nil)(ctx, id, w, progress)
+}
+
+func (b *broken) CreateFromImage(ctx context.Context, v storage.VolumeSpec, location string) (*storage.Volume, error) {
+	return or(b.fromImage, b.Driver.CreateFromImage, b.fromImage != nil)(ctx, v, location)
+}
+
+func (b *broken) PurgeTrash(ctx context.Context) (int, error) {
+	return or(b.purge, b.Driver.PurgeTrash, b.purge != nil)(ctx)
 }
 
 func (b *broken) SetQoS(ctx context.Context, id string, q storage.QoS) error {
@@ -651,6 +661,49 @@ var breaks = map[string]map[string]func(b *broken, h *Harness){
 			}
 		},
 	},
+	"a volume from an image stands on it and has its data": {
+		"has none": func(b *broken, h *Harness) {
+			b.fromImage = func(ctx context.Context, s storage.VolumeSpec, location string) (*storage.Volume, error) {
+				if s.SizeBytes == 0 {
+					s.SizeBytes = smallBytes
+				}
+				v, err := b.Driver.CreateFromImage(ctx, s, location)
+				if err == nil {
+					_ = b.Driver.WriteAt(ctx, s.ID, make([]byte, smallBytes), 0)
+				}
+				return v, err
+			}
+		},
+		"always of the image's size": func(b *broken, h *Harness) {
+			b.fromImage = func(ctx context.Context, s storage.VolumeSpec, location string) (*storage.Volume, error) {
+				s.SizeBytes = 0
+				return b.Driver.CreateFromImage(ctx, s, location)
+			}
+		},
+		"takes the image": func(b *broken, h *Harness) {
+			b.fromImage = func(ctx context.Context, s storage.VolumeSpec, location string) (*storage.Volume, error) {
+				v, err := b.Driver.CreateFromImage(ctx, s, location)
+				if err == nil && s.ID == "same" {
+					_, _ = b.Driver.Manage(ctx, "taken", strings.TrimPrefix(location, "memory://"))
+				}
+				return v, err
+			}
+		},
+	},
+	"a purge of the trash takes nothing that is there": {
+		"takes it": func(b *broken, h *Harness) {
+			b.purge = func(ctx context.Context) (int, error) {
+				_ = b.Driver.Delete(ctx, "kept")
+				return b.Driver.PurgeTrash(ctx)
+			}
+		},
+		"counts what is there": func(b *broken, h *Harness) {
+			b.purge = func(ctx context.Context) (int, error) {
+				_, err := b.Driver.PurgeTrash(ctx)
+				return 1, err
+			}
+		},
+	},
 	"a volume given up can be taken over": {
 		"still there": func(b *broken, h *Harness) {
 			b.unmanage = func(context.Context, string) (string, error) { return "somewhere", nil }
@@ -837,6 +890,14 @@ func testHarness(t *testing.T) (*broken, Harness) {
 	b := &broken{Driver: d}
 	return b, Harness{
 		Driver: b, CapacityBytes: config.CapacityBytes, Write: d.WriteAt, Read: d.ReadAt,
+		Image: func(t *testing.T, data []byte) string {
+			size := int64(len(data))
+			_, err := d.Import(t.Context(), storage.VolumeSpec{ID: "image", SizeBytes: size}, bytes.NewReader(data), size, nil)
+			require.NoError(t, err)
+			name, err := d.Unmanage(t.Context(), "image")
+			require.NoError(t, err)
+			return "memory://" + name
+		},
 		LoseRequest: func(op string) { d.Inject(memory.Fault{Op: op, Before: errLost}) },
 		LoseReply:   func(op string) { d.Inject(memory.Fault{Op: op, After: errLost}) },
 	}

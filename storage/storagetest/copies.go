@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -287,8 +288,10 @@ type maker struct {
 	make  func(ctx context.Context, b *storage.Backend) error
 }
 
-func makers() map[string]maker {
-	return map[string]maker{
+// makers are the makers that the harness has what they need for.
+func makers(t *testing.T, h Harness) map[string]maker {
+	t.Helper()
+	all := map[string]maker{
 		"create": {"", func(ctx context.Context, b *storage.Backend) error {
 			_, err := b.Create(ctx, storage.VolumeSpec{ID: "made", SizeBytes: smallBytes})
 			return err
@@ -306,16 +309,22 @@ func makers() map[string]maker {
 			return err
 		}},
 	}
+	if h.Image != nil && has(h, "ImageCloner") {
+		location := h.Image(t, image(smallBytes))
+		all["create from image"] = maker{"ImageCloner", func(ctx context.Context, b *storage.Backend) error {
+			_, err := b.CreateFromImage(ctx, storage.VolumeSpec{ID: "made", SizeBytes: largeBytes}, location)
+			return err
+		}}
+	}
+	maps.DeleteFunc(all, func(_ string, m maker) bool { return m.needs != "" && !has(h, m.needs) })
+	return all
 }
 
 // A call that is cancelled at any moment has made the whole volume, or none.
 func cancelledMakers(t *testing.T, h Harness) {
 	b := backend(t, h)
 	prepare(t, h)
-	for op, m := range makers() {
-		if m.needs != "" && !has(h, m.needs) {
-			continue
-		}
+	for op, m := range makers(t, h) {
 		begin := time.Now()
 		require.NoError(t, m.make(t.Context(), b), op)
 		took := time.Since(begin)

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -41,11 +42,14 @@ func there(ctx context.Context, h Harness, id string) bool {
 	return err == nil
 }
 
-func lossyOperations() []lossy {
+func lossyOperations(t *testing.T, h Harness) []lossy {
+	t.Helper()
 	var operations []lossy
-	for _, op := range []string{"create", "create from snapshot", "clone", "import"} {
+	makers := makers(t, h)
+	for _, op := range slices.Sorted(maps.Keys(makers)) {
+		m := makers[op]
 		operations = append(operations, lossy{
-			op: op, needs: makers()[op].needs, run: makers()[op].make,
+			op: op, needs: m.needs, run: m.make,
 			done: func(ctx context.Context, h Harness) bool { return there(ctx, h, "made") },
 		})
 	}
@@ -125,6 +129,9 @@ func lossyOperations() []lossy {
 				return err
 			},
 			func(ctx context.Context, h Harness) bool { return there(ctx, h, "managed") }},
+		lossy{"purge trash", "TrashPurger", nil,
+			func(ctx context.Context, b *storage.Backend) error { _, err := b.PurgeTrash(ctx); return err },
+			func(ctx context.Context, h Harness) bool { return there(ctx, h, "v") }},
 		lossy{"set qos", "Limiter", nil,
 			func(ctx context.Context, b *storage.Backend) error {
 				return b.SetQoS(ctx, "v", storage.QoS{TotalIOPS: 5})
@@ -145,7 +152,7 @@ func lose(t *testing.T, h Harness, lose func(op string), name string) {
 		t.Skipf("Harness.%s is not given", name)
 	}
 	b := backend(t, h)
-	for _, o := range lossyOperations() {
+	for _, o := range lossyOperations(t, h) {
 		if o.needs != "" && !has(h, o.needs) {
 			continue
 		}

@@ -252,6 +252,38 @@ func fromSnapshot(t *testing.T, h Harness) {
 	require.Empty(t, cmp.Diff(same, get(t, h.Driver, "same")))
 }
 
+func purgeTrash(t *testing.T, h Harness) {
+	d := h.Driver.(storage.TrashPurger)
+	ctx := t.Context()
+	kept := create(t, h.Driver, "kept", smallBytes)
+	for range 2 {
+		create(t, h.Driver, "v", smallBytes)
+		require.NoError(t, h.Driver.Delete(ctx, "v"))
+	}
+	before, err := h.Driver.Stats(ctx)
+	require.NoError(t, err)
+	// How much is there and has its time is the driver's matter, unless it is more than was deleted.
+	removed, err := d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, removed, 0)
+	require.LessOrEqual(t, removed, 2)
+	again, err := d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Zero(t, again, "they are gone")
+	require.Empty(t, cmp.Diff(kept, get(t, h.Driver, "kept")))
+	_, err = h.Driver.Get(ctx, "v")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	after, err := h.Driver.Stats(ctx)
+	require.NoError(t, err)
+	require.Equal(t, before.Volumes, after.Volumes)
+	require.Equal(t, before.ProvisionedBytes, after.ProvisionedBytes)
+	create(t, h.Driver, "v", smallBytes)
+	_, err = d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	get(t, h.Driver, "v")
+	require.NoError(t, together(4, func(int) error { _, err := backend(t, h).PurgeTrash(ctx); return err }))
+}
+
 // busyNaming asserts a *storage.BusyError with the dependents, and only them.
 func busyNaming(t *testing.T, err error, dependents ...string) {
 	t.Helper()

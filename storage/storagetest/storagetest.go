@@ -50,6 +50,10 @@ type Harness struct {
 	Write func(ctx context.Context, id string, p []byte, off int64) error
 	Read  func(ctx context.Context, id string, p []byte, off int64) error
 
+	// Image makes an image of these bytes, as Glance would keep it on the back end, for the length
+	// of the test, and returns its location for CreateFromImage. nil leaves the rules out.
+	Image func(t *testing.T, data []byte) (location string)
+
 	// LoseRequest and LoseReply make the back end lose the next request for an operation (named
 	// as in storage.OpError), or carry it out and lose the answer. Where an operation is several
 	// requests, which of them is for the harness to choose. nil leaves the rules out.
@@ -122,6 +126,8 @@ func rules() []rule {
 		{"an image comes back as it went in", "ImageStreamer", images},
 		{"an image leaves holes out and nothing shows through", "ImageStreamer", holes},
 		{"a failed import leaves nothing", "ImageStreamer", failedImport},
+		{"a volume from an image stands on it and has its data", "ImageCloner", fromImage},
+		{"a purge of the trash takes nothing that is there", "TrashPurger", purgeTrash},
 		{"a volume given up can be taken over", "Adopter", adopt},
 		{"what can be taken over is listed in order", "Adopter", manageable},
 		{"limits stay until they are changed", "Limiter", limits},
@@ -194,6 +200,11 @@ func unsupported(t *testing.T, h Harness) {
 			},
 			func() error { return b.Export(ctx, "absent", io.Discard, nil) },
 		},
+		"ImageCloner": {func() error {
+			_, err := b.CreateFromImage(ctx, storage.VolumeSpec{ID: "i"}, "absent")
+			return err
+		}},
+		"TrashPurger": {func() error { _, err := b.PurgeTrash(ctx); return err }},
 		"Limiter": {
 			func() error { return b.SetQoS(ctx, "v", storage.QoS{TotalIOPS: 100}) },
 			func() error { _, err := b.GetQoS(ctx, "v"); return err },
