@@ -68,31 +68,46 @@ func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, 
 		return nil, wrap(&storage.BusyError{Dependents: []string{fmt.Sprintf("%d iSCSI connections", v.connections)}})
 	}
 	own := d.volumes.name(id)
-	if err := d.do(ctx, changes, lit("volume rename"), arg(name), arg(own)); err != nil {
-		if errors.Is(err, storage.ErrUnknownOutcome) {
-			// The caller looks, and must find a whole volume or none.
-			d.cleanup(ctx, "half-managed volume "+own, func(ctx context.Context) error { //nolint:errcheck // logged
-				_, old := d.show(ctx, name)
-				_, renamed := d.show(ctx, own)
-				if renamed != nil || !errors.Is(old, storage.ErrNotFound) {
-					return nil
-				}
-				return d.settle(ctx, id, own, v.size)
-			})
-		}
-		return nil, wrap(err)
-	}
-	size := roundUp(v.size)
-	if err := d.settle(ctx, id, own, v.size); err != nil {
-		left := d.cleanup(ctx, "volume "+own+", which was "+name, func(ctx context.Context) error {
+	back := func(ctx context.Context) error {
+		return d.cleanup(ctx, "volume "+own+", which was "+name, func(ctx context.Context) error {
 			return d.do(ctx, changes, lit("volume rename"), arg(own), arg(name))
 		})
-		if left != nil {
+	}
+	// Without an answer the caller looks, and must find a whole volume or none.
+	whole := func(ctx context.Context) {
+		d.cleanup(ctx, "half-managed volume "+own, func(ctx context.Context) error { //nolint:errcheck // logged
+			_, old := d.show(ctx, name)
+			_, renamed := d.show(ctx, own)
+			if renamed != nil || !errors.Is(old, storage.ErrNotFound) {
+				return nil
+			}
+			return d.settle(ctx, id, own, v.size)
+		})
+	}
+	err = d.do(ctx, makes, lit("volume rename"), arg(name), arg(own))
+	if late := unawaited(err); late != nil {
+		d.takeBack(ctx, func(ctx context.Context) {
+			if _, err := late(); err == nil {
+				back(ctx) //nolint:errcheck // logged; the caller has its error
+			} else if !refused(err) {
+				whole(ctx)
+			}
+		}, name, own)
+		return nil, wrap(err)
+	}
+	if errors.Is(err, storage.ErrUnknownOutcome) {
+		whole(ctx)
+	}
+	if err != nil {
+		return nil, wrap(err)
+	}
+	if err := d.settle(ctx, id, own, v.size); err != nil {
+		if back(ctx) != nil {
 			err = unknown(err)
 		}
 		return nil, wrap(err)
 	}
-	return d.as(id, size), nil
+	return d.as(id, roundUp(v.size)), nil
 }
 
 // settle gives a managed volume its description, settings and a whole number of gigabytes.

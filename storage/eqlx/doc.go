@@ -10,8 +10,15 @@
 //
 // [Open] is its storage.Opener, [Schema] documents the options: Cinder's, Crowbar's and those of
 // the Nova driver of 2012, by their names. A [Driver] is a storage.Driver, Disconnector, Lister,
-// Extender, Snapshotter, SnapshotLister, Cloner and Adopter; it does not revert, stream images or limit.
-// eqlxsim is a group to try it against.
+// Extender, Snapshotter, SnapshotLister, Cloner and Adopter. eqlxsim is a group to try it against.
+//
+// It is no Reverter, on purpose. Two programs of others send "volume select V snapshot select S
+// restore" and do not agree on the rest: one sets the volume offline first and then deletes every
+// snapshot that the group has named, the other does neither and expects another size. What a
+// restore does to size, status and snapshots is nowhere published, and to be wrong about it costs
+// data; copy the snapshot with CreateFromSnapshot instead. A group has no access to the data of
+// volumes but iSCSI, and no limits per volume: no ImageStreamer, ImageCloner or Limiter. What it
+// keeps of deleted volumes it purges itself: no TrashPurger.
 //
 // Cinder dropped its driver in 2020, and its last version could not run on Python 3. What this
 // one sends is what that one sent, but for the differences that the test of the trace lists.
@@ -23,9 +30,9 @@
 // Each pooled SSH connection keeps one shell open, set up once; a command is one round trip.
 // There are at most Config.MaxSessions, as a group has few and its people need some. A command
 // that was cancelled or not answered costs its session, as its answer could come later. A
-// prompt counts at the start of the last line only. Where the command makes a volume, only the
-// caller leaves: the driver waits for the answer and removes the volume if it is new, and until
-// then other calls about it wait.
+// prompt counts at the start of the last line only. Where the command makes a volume or snapshot,
+// or takes a volume over, only the caller leaves: the driver waits for the answer and takes back
+// what is new, and until then other calls about the volume wait.
 //
 // # Volumes
 //

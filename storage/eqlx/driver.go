@@ -114,25 +114,48 @@ func (d *Driver) undone(ctx context.Context) {
 // ours marks the context of what takeBack runs.
 type ours struct{}
 
-// takeBack runs undo beside the caller, who leaves; other calls about the volume wait for it.
-func (d *Driver) takeBack(ctx context.Context, name string, undo func(context.Context)) {
+// takeBack runs undo beside the caller, who leaves; other calls about a volume of these names wait
+// for it.
+func (d *Driver) takeBack(ctx context.Context, undo func(context.Context), names ...string) {
 	done := make(chan struct{})
+	var before []chan struct{}
 	d.mu.Lock()
-	before := d.undoing[name]
-	d.undoing[name] = done
+	for _, name := range names {
+		if busy := d.undoing[name]; busy != nil {
+			before = append(before, busy)
+		}
+		d.undoing[name] = done
+	}
 	d.mu.Unlock()
 	go func() {
 		undo(context.WithValue(context.WithoutCancel(ctx), ours{}, true))
-		if before != nil {
-			<-before // two callers made the same at once
+		for _, busy := range before {
+			<-busy // two callers made the same at once
 		}
 		d.mu.Lock()
-		if d.undoing[name] == done {
-			delete(d.undoing, name)
+		for _, name := range names {
+			if d.undoing[name] == done {
+				delete(d.undoing, name)
+			}
 		}
 		d.mu.Unlock()
 		close(done)
 	}()
+}
+
+// unawaited is the answer to a command of the kind makes that the caller did not wait for; nil: there is
+// none to wait for.
+func unawaited(err error) (late func() ([]string, error)) {
+	if lost := (*lostError)(nil); errors.As(err, &lost) {
+		return lost.late
+	}
+	return nil
+}
+
+// refused tells that the group did nothing: it said so, or never got the command.
+func refused(err error) bool {
+	said := (*CommandError)(nil)
+	return errors.As(err, &said) || errors.Is(err, errUnsent)
 }
 
 // settled waits until nothing that a cancelled call made is under that name.

@@ -284,13 +284,13 @@ func TestHangingCommands(t *testing.T) {
 				require.Less(t, time.Since(began), 5*time.Second)
 				require.Equal(t, test.unknown, errors.Is(err, storage.ErrUnknownOutcome), "%v", err)
 				require.Equal(t, cancelled, errors.Is(err, context.Canceled), "%v", err)
+				_, err = d.Get(t.Context(), "v")
+				require.NoError(t, err, "the driver goes on")
 				tidy(t, group)
 				if name == "clone" {
 					require.Len(t, group.Volumes(), 1)
 				}
 				require.Eventually(t, func() bool { return group.Sessions() <= 1 }, 5*time.Second, time.Millisecond, "the hanging session was left")
-				_, err = d.Get(t.Context(), "v")
-				require.NoError(t, err, "the driver goes on")
 			})
 		}
 	}
@@ -489,55 +489,102 @@ func TestGoneHalfway(t *testing.T) {
 	}
 }
 
+// gated is a clock whose delays end when the test says so.
+type gated struct {
+	storage.Clock
+	gate chan time.Time
+}
+
+func (g gated) After(time.Duration) <-chan time.Time { return g.gate }
+
 // A maker that is cancelled before the group runs its command: what the group makes later is
-// removed, be the driver closed at once, and a volume that was there before stays.
+// taken back, be the driver closed at once, and what was there before stays.
 func TestCancelledMakersAreTakenBack(t *testing.T) {
-	for name, do := range map[string]func(context.Context, *eqlx.Driver) error{
-		"volume create": func(ctx context.Context, d *eqlx.Driver) error {
+	snapshot := func(ctx context.Context, d *eqlx.Driver) error {
+		_, err := d.CreateSnapshot(ctx, "v", "new")
+		return err
+	}
+	for name, test := range map[string]struct {
+		at    string // the command during which the caller leaves
+		do    func(context.Context, *eqlx.Driver) error
+		there bool // a volume of the name that is to be made
+		plain bool // the group knows no descriptions of snapshots
+	}{
+		"create": {at: "volume create", do: func(ctx context.Context, d *eqlx.Driver) error {
 			_, err := d.Create(ctx, storage.VolumeSpec{ID: "new", SizeBytes: 1})
 			return err
-		},
-		" clone ": func(ctx context.Context, d *eqlx.Driver) error {
+		}},
+		"create what is there": {at: "volume create", there: true, do: func(ctx context.Context, d *eqlx.Driver) error {
+			_, err := d.Create(ctx, storage.VolumeSpec{ID: "new", SizeBytes: 1})
+			return err
+		}},
+		"clone": {at: " clone ", do: func(ctx context.Context, d *eqlx.Driver) error {
 			_, err := d.Clone(ctx, storage.VolumeSpec{ID: "new"}, "v")
 			return err
-		},
+		}},
+		"clone to what is there": {at: " clone ", there: true, do: func(ctx context.Context, d *eqlx.Driver) error {
+			_, err := d.Clone(ctx, storage.VolumeSpec{ID: "new"}, "v")
+			return err
+		}},
+		"snapshot":                     {at: "create-now", do: snapshot},
+		"snapshot without description": {at: "create-now", do: snapshot, plain: true},
+		"naming a snapshot":            {at: "snapshot rename", do: snapshot},
+		"manage": {at: "volume rename", do: func(ctx context.Context, d *eqlx.Driver) error {
+			_, err := d.Manage(ctx, "new", "foreign")
+			return err
+		}},
+		"manage under a name that is there": {at: "volume rename", there: true, do: func(ctx context.Context, d *eqlx.Driver) error {
+			_, err := d.Manage(ctx, "new", "foreign")
+			return err
+		}},
 	} {
 		for _, sessions := range []int{1, 4} {
-			for _, there := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(name, " ", "_"), sessions), func(t *testing.T) {
+				t.Parallel()
 				var f faults
-				group, address := serve(t, eqlxsim.Config{Fault: f.fault})
+				gate := make(chan time.Time, 1)
+				group, address := serve(t, eqlxsim.Config{
+					Fault: f.fault, Quirks: eqlxsim.Quirks{NoSnapshotDescription: test.plain}, Clock: gated{clock.System(), gate},
+				})
 				c := options(group, address)
 				c.MaxSessions = sessions
 				d := open(t, c)
-				volumes := 1
 				create(t, d, "v", 1)
-				if there {
+				if test.there {
 					create(t, d, "new", 1)
-					volumes++
 				}
+				require.NoError(t, group.AddVolume(eqlxsim.Volume{Name: "foreign", SizeMB: 1024}))
+				if test.plain { // it finds out
+					_, err := d.CreateSnapshot(t.Context(), "v", "first")
+					require.NoError(t, err)
+				}
+				before := group.Volumes()
 				for _, closes := range []bool{false, true} {
 					ctx, cancel := context.WithCancel(t.Context())
 					f.set(func(line string) eqlxsim.Fault {
-						if !strings.Contains(line, name) {
+						if !strings.Contains(line, test.at) {
 							return eqlxsim.Fault{}
 						}
 						f.next = nil
 						cancel()
-						return eqlxsim.Fault{Delay: 200 * time.Millisecond}
+						return eqlxsim.Fault{Delay: time.Second} // until the gate opens
 					})
-					began := time.Now()
-					err := do(ctx, d)
+					err := test.do(ctx, d) // returns, though the group has done nothing yet
 					require.ErrorIs(t, err, context.Canceled)
 					require.ErrorIs(t, err, storage.ErrUnknownOutcome)
-					require.Less(t, time.Since(began), 150*time.Millisecond, "the caller leaves at once")
+					gate <- time.Time{}
 					if closes {
 						require.NoError(t, d.Close())
-					} else if _, err = d.Get(t.Context(), "new"); !there {
-						require.ErrorIs(t, err, storage.ErrNotFound)
+					} else {
+						for _, id := range []string{"new", "v"} { // these wait for it
+							if _, err = d.Get(t.Context(), id); err != nil {
+								require.ErrorIs(t, err, storage.ErrNotFound)
+							}
+						}
 					}
-					require.Len(t, group.Volumes(), volumes)
+					require.Equal(t, fmt.Sprint(before), fmt.Sprint(group.Volumes()))
 				}
-			}
+			})
 		}
 	}
 }

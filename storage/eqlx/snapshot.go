@@ -146,7 +146,8 @@ func (d *Driver) dependents(ctx context.Context, volumeName string) ([]string, e
 // already, one more command lists them: an orphan of an earlier try is deleted.
 //
 // From outside it is one step: should the second command fail, the snapshot is deleted, at
-// once or when the same snapshot is made, or the volume deleted, the next time.
+// once or when the same snapshot is made, or the volume deleted, the next time. If the context
+// ends meanwhile, the snapshot is deleted as soon as the group has said that it made it.
 func (d *Driver) CreateSnapshot(ctx context.Context, volumeID, id string) (*storage.Snapshot, error) {
 	if err := checkIDs(volumeID, id); err != nil {
 		return nil, err
@@ -171,17 +172,36 @@ func (d *Driver) CreateSnapshot(ctx context.Context, volumeID, id string) (*stor
 		}
 	}
 	made, err := d.createNow(ctx, volumeName, id)
-	if err != nil {
-		if errors.Is(err, storage.ErrUnknownOutcome) {
-			d.undo(ctx, volumeName, id) //nolint:errcheck // logged; the caller looks
-		}
+	switch late := unawaited(err); {
+	case late != nil:
+		d.takeBack(ctx, func(ctx context.Context) {
+			lines, err := late()
+			if made, ok := parseSnapshotName(lines); err == nil && ok {
+				d.undo(ctx, volumeName, id, made) //nolint:errcheck // logged; the caller has its error
+			} else if !refused(err) {
+				d.undo(ctx, volumeName, id) //nolint:errcheck // likewise
+			}
+		}, volumeName)
+		return nil, aboutSnapshot(volumeID, id, err)
+	case errors.Is(err, storage.ErrUnknownOutcome):
+		d.undo(ctx, volumeName, id) //nolint:errcheck // logged; the caller looks
+		return nil, aboutSnapshot(volumeID, id, err)
+	case err != nil:
 		return nil, aboutSnapshot(volumeID, id, err)
 	}
-	err = d.do(ctx, changes, volume(volumeName, lit("snapshot rename"), arg(made), arg(name))...)
+	err = d.do(ctx, makes, volume(volumeName, lit("snapshot rename"), arg(made), arg(name))...)
+	if late := unawaited(err); late != nil {
+		d.takeBack(ctx, func(ctx context.Context) {
+			called := made
+			if _, err := late(); err == nil {
+				called = name // and the group has said that nobody else's was
+			}
+			d.undo(ctx, volumeName, id, called) //nolint:errcheck // logged; the caller has its error
+		}, volumeName)
+	} else if err != nil && d.undo(ctx, volumeName, id, made) != nil {
+		err = unknown(err)
+	}
 	if err != nil {
-		if left := d.undo(ctx, volumeName, id, made); left != nil {
-			err = unknown(err)
-		}
 		return nil, aboutSnapshot(volumeID, id, err)
 	}
 	return &storage.Snapshot{ID: id, VolumeID: volumeID, SizeBytes: roundUp(v.size)}, nil
@@ -197,11 +217,11 @@ func (d *Driver) createNow(ctx context.Context, volumeName, id string) (string, 
 	if !plain {
 		parts = append(parts, lit("description"), arg(marker+id))
 	}
-	lines, line, err := d.send(ctx, changes, parts...)
+	lines, line, err := d.send(ctx, makes, parts...)
 	var said *CommandError
 	if errors.As(err, &said) && said.kind == nil && !plain {
 		// An error is an answer: nothing was made.
-		lines, line, err = d.send(ctx, changes, volume(volumeName, lit("snapshot create-now"))...)
+		lines, line, err = d.send(ctx, makes, volume(volumeName, lit("snapshot create-now"))...)
 		if err == nil {
 			d.log.Warn("the group takes no description for a new snapshot; after a broken connection one without a name may stay", "error", said)
 			d.mu.Lock()

@@ -100,9 +100,8 @@ func (m maker) run(ctx context.Context, parts []part) (*storage.Volume, error) {
 	}
 	lines, line, err := d.send(ctx, makes, parts...)
 	err = told(lines, line, err)
-	var lost *lostError
-	if errors.As(err, &lost) && lost.late != nil {
-		d.takeBack(ctx, name, func(ctx context.Context) { m.undo(ctx, grow, lost) })
+	if late := unawaited(err); late != nil {
+		d.takeBack(ctx, func(ctx context.Context) { m.undo(ctx, grow, line, late) }, name)
 		return nil, about(m.id, err)
 	}
 	if errors.Is(err, storage.ErrUnknownOutcome) {
@@ -113,9 +112,10 @@ func (m maker) run(ctx context.Context, parts []part) (*storage.Volume, error) {
 	}
 	if err := m.finish(ctx, grow); err != nil {
 		// The group has said that it is new, so nothing of anybody's is lost with it.
-		left := d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return d.remove(ctx, name, info{}) })
+		stays := d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return d.remove(ctx, name, info{}) })
+		var lost *lostError
 		switch {
-		case left != nil:
+		case stays != nil:
 			err = unknown(err)
 		case errors.As(err, &lost):
 			err = fmt.Errorf("made and removed again: %w", lost) // which ended what was unknown
@@ -136,15 +136,14 @@ func told(lines []string, line string, err error) error {
 }
 
 // undo waits for the answer that the caller did not, and removes what the group says is new.
-func (m maker) undo(ctx context.Context, grow bool, lost *lostError) {
-	lines, err := lost.late()
-	err = told(lines, lost.command, err)
-	var said *CommandError
+func (m maker) undo(ctx context.Context, grow bool, line string, late func() ([]string, error)) {
+	lines, err := late()
+	err = told(lines, line, err)
 	switch {
 	case err == nil:
 		name := m.d.volumes.name(m.id)
 		m.d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return m.d.remove(ctx, name, info{}) }) //nolint:errcheck // logged
-	case !errors.As(err, &said) && !errors.Is(err, errUnsent):
+	case !refused(err):
 		m.recover(ctx, grow, err) //nolint:errcheck // the caller has its error
 	}
 }

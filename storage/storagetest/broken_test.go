@@ -765,6 +765,31 @@ var breaks = map[string]map[string]func(b *broken, h *Harness){
 			}
 		},
 	},
+	"a cancelled snapshot leaves nothing behind": {
+		"made all the same": func(b *broken, h *Harness) {
+			b.snapshot = func(ctx context.Context, volume, id string) (*storage.Snapshot, error) {
+				s, err := b.Driver.CreateSnapshot(context.WithoutCancel(ctx), volume, id)
+				select {
+				case <-time.After(50 * time.Millisecond):
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+				return s, err
+			}
+		},
+		"made under another name": func(b *broken, h *Harness) {
+			b.snapshot = func(ctx context.Context, volume, id string) (*storage.Snapshot, error) {
+				_, _ = b.Driver.CreateSnapshot(context.WithoutCancel(ctx), volume, "unnamed")
+				select {
+				case <-time.After(50 * time.Millisecond):
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+				_ = b.Driver.DeleteSnapshot(ctx, volume, "unnamed")
+				return b.Driver.CreateSnapshot(ctx, volume, id)
+			}
+		},
+	},
 	"a lost request is repeated": {
 		"taken for done": func(b *broken, h *Harness) {
 			b.create = func(ctx context.Context, s storage.VolumeSpec) (*storage.Volume, error) {

@@ -20,13 +20,18 @@ import (
 // answered that its caller's context ended.
 func gone(t *testing.T, h Harness, id string) {
 	t.Helper()
+	soonNotFound(t, "volume "+id, func() error { _, err := h.Driver.Get(t.Context(), id); return err })
+}
+
+func soonNotFound(t *testing.T, what string, look func() error) {
+	t.Helper()
 	var err error
 	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(time.Millisecond) {
-		if _, err = h.Driver.Get(t.Context(), id); errors.Is(err, storage.ErrNotFound) {
+		if err = look(); errors.Is(err, storage.ErrNotFound) {
 			return
 		}
 	}
-	require.ErrorIs(t, err, storage.ErrNotFound, "a failed call left the volume %q behind", id)
+	require.ErrorIs(t, err, storage.ErrNotFound, "a failed call left %s behind", what)
 }
 
 func oddSnapshotIDs(t *testing.T, h Harness) {
@@ -325,20 +330,43 @@ func cancelledMakers(t *testing.T, h Harness) {
 	b := backend(t, h)
 	prepare(t, h)
 	for op, m := range makers(t, h) {
-		begin := time.Now()
-		require.NoError(t, m.make(t.Context(), b), op)
-		took := time.Since(begin)
-		require.NoError(t, b.Delete(t.Context(), "made"), op)
-		const moments = 10
-		for i := range moments {
-			ctx, cancel := context.WithTimeout(t.Context(), took*time.Duration(i)/moments)
-			err := m.make(ctx, b)
-			cancel()
-			if err == nil {
-				require.NoError(t, b.Delete(t.Context(), "made"), op)
-				continue
-			}
-			gone(t, h, "made") // whatever it says: the back end may have its own troubles meanwhile
+		cancelledAnywhere(t, op,
+			func(ctx context.Context) error { return m.make(ctx, b) },
+			func() error { return b.Delete(t.Context(), "made") },
+			func() { gone(t, h, "made") })
+	}
+}
+
+func cancelledSnapshots(t *testing.T, h Harness) {
+	d := h.Driver.(storage.Snapshotter)
+	b := backend(t, h)
+	create(t, h.Driver, "v", smallBytes)
+	cancelledAnywhere(t, "create snapshot",
+		func(ctx context.Context) error { _, err := b.CreateSnapshot(ctx, "v", "made"); return err },
+		func() error { return b.DeleteSnapshot(t.Context(), "v", "made") },
+		func() {
+			soonNotFound(t, "snapshot made", func() error { _, err := d.GetSnapshot(t.Context(), "v", "made"); return err })
+		})
+	require.NoError(t, h.Driver.Delete(t.Context(), "v"), "not even a snapshot that nobody sees is left")
+}
+
+// cancelledAnywhere cancels something at several moments of the time that it takes. It has then
+// succeeded, or soon nothing of it is there.
+func cancelledAnywhere(t *testing.T, op string, make func(context.Context) error, remove func() error, gone func()) {
+	t.Helper()
+	begin := time.Now()
+	require.NoError(t, make(t.Context()), op)
+	took := time.Since(begin)
+	require.NoError(t, remove(), op)
+	const moments = 10
+	for i := range moments {
+		ctx, cancel := context.WithTimeout(t.Context(), took*time.Duration(i)/moments)
+		err := make(ctx)
+		cancel()
+		if err == nil {
+			require.NoError(t, remove(), op)
+			continue
 		}
+		gone() // whatever it says: the back end may have its own troubles meanwhile
 	}
 }

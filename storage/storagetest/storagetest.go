@@ -132,6 +132,7 @@ func rules() []rule {
 		{"what can be taken over is listed in order", "Adopter", manageable},
 		{"limits stay until they are changed", "Limiter", limits},
 		{"a cancelled maker leaves nothing behind", "", cancelledMakers},
+		{"a cancelled snapshot leaves nothing behind", "Snapshotter", cancelledSnapshots},
 		{"a lost request is repeated", "", lostRequests},
 		{"a lost answer is settled by looking", "", lostReplies},
 	}
