@@ -21,31 +21,45 @@ func (b *Backend) Manageable(ctx context.Context, after string, limit int) (foun
 	return found, err
 }
 
-// Manage is Adopter.Manage. After a lost answer the volume of this ID is the one asked for:
-// there was none before.
+// Manage is Adopter.Manage, idempotent: where there is a volume of this ID and nothing of the name
+// any more, the volume is returned. Whether that was its name is not compared: back ends forget it.
 func (b *Backend) Manage(ctx context.Context, id, name string) (volume *Volume, err error) {
 	driver, unsupported := feature[Adopter](b)
 	o := operation{
-		op: "manage", id: id, volumes: []string{id}, names: []string{name}, changes: true,
+		op: "manage", id: id, volumes: []string{id}, names: []string{strings.ToLower(name)}, changes: true, // some fold case
 		refused: cmp.Or(unsupported, checkName(name)),
 	}
 	err = b.run(ctx, o, func(ctx context.Context, c *call) error {
-		switch there, err := b.driver.Get(ctx, id); {
-		case err == nil:
-			return fmt.Errorf("%w: it is called %q there", ErrExists, there.Name)
-		case !errors.Is(err, ErrNotFound):
-			return err
+		before, look := b.driver.Get(ctx, id)
+		if look != nil && !errors.Is(look, ErrNotFound) {
+			c.settled = true
+			return look
 		}
 		volume, err = driver.Manage(ctx, id, name)
+		if before != nil {
+			switch {
+			case errors.Is(err, ErrNotFound):
+				volume, err = before, nil
+			case errors.Is(err, ErrExists):
+				err = fmt.Errorf("%w: it is called %q there", ErrExists, before.Name)
+			}
+			return err
+		}
 		if !errors.Is(err, ErrUnknownOutcome) {
 			return err
 		}
-		switch there, look := b.driver.Get(ctx, id); {
-		case look == nil:
-			volume, err = there, nil
-		case errors.Is(look, ErrNotFound):
+		// There was none of this ID before: if there is one now it is the one asked for.
+		there, look := b.driver.Get(ctx, id)
+		if errors.Is(look, ErrNotFound) {
 			c.again(err)
 			volume, err = driver.Manage(ctx, id, name)
+			if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrExists) {
+				return err
+			}
+			there, look = b.driver.Get(ctx, id) // the lost request may have arrived in between
+		}
+		if look == nil {
+			volume, err = there, nil
 		}
 		return err
 	})

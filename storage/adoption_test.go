@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,9 +26,19 @@ func TestAdoption(t *testing.T) {
 	v, err = b.Manage(ctx, "web", "lun-8")
 	require.NoError(t, err, "a lost answer is settled")
 	require.Equal(t, "web", v.ID)
+	again, err := b.Manage(ctx, "web", "lun-8")
+	require.NoError(t, err, "to repeat it changes nothing")
+	require.Equal(t, v, again)
+	require.NoError(t, d.Put("lun-9", mib))
 	_, err = b.Manage(ctx, "web", "lun-9")
 	require.ErrorIs(t, err, storage.ErrExists)
 	require.ErrorContains(t, err, `it is called "volume-web" there`)
+	_, err = b.Manage(ctx, "none", "lun-8")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	// The first request arrives after it was looked for, and the second one comes too late.
+	v, err = manage(t, &overtaken{Driver: d}, storage.Config{}).Manage(ctx, "late", "lun-9")
+	require.NoError(t, err)
+	require.Equal(t, "late", v.ID)
 	for _, name := range []string{"", "a\rb", "a\x00", string(make([]byte, 256)), "\xff"} {
 		_, err = b.Manage(ctx, "x", name)
 		require.ErrorIs(t, err, storage.ErrInvalid, "%q", name)
@@ -46,6 +57,22 @@ func TestAdoption(t *testing.T) {
 	found, err := b.Manageable(ctx, "", 10)
 	require.NoError(t, err)
 	require.Equal(t, []storage.Manageable{{Name: "unmanaged-db", SizeBytes: 4 * mib}, {Name: "unmanaged-web", SizeBytes: mib}}, found)
+}
+
+// overtaken is a driver whose first Manage gets lost on its way and arrives with the second one.
+type overtaken struct {
+	*memory.Driver
+	calls int
+}
+
+func (o *overtaken) Manage(ctx context.Context, id, name string) (*storage.Volume, error) {
+	if o.calls++; o.calls == 1 {
+		return nil, errLost
+	}
+	if _, err := o.Driver.Manage(ctx, id, name); err != nil {
+		return nil, err
+	}
+	return o.Driver.Manage(ctx, id, name)
 }
 
 func TestQoSCheck(t *testing.T) {

@@ -121,7 +121,7 @@ type call struct {
 	*Backend
 	operation
 	repeats int
-	settled bool // after an interruption it is known that nothing was left
+	settled bool // it is known that nothing was left
 }
 
 // run runs do with the locks, in a slot of the back end and within the deadline. An error that
@@ -166,7 +166,7 @@ func (b *Backend) run(ctx context.Context, o operation, do func(context.Context,
 	err = do(ctx, c)
 	unavailable := errors.Is(err, ErrUnavailable)
 	switch {
-	case unavailable && c.repeats > 0:
+	case unavailable && c.repeats > 0 && !c.settled:
 		err = fmt.Errorf("%w: %v", ErrUnknownOutcome, err) // nothing changed is true of the second try only
 	case o.changes && interrupted(err) && !unavailable && !c.settled && !errors.Is(err, ErrUnknownOutcome):
 		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)

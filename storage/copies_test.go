@@ -93,6 +93,16 @@ func (h *halfway) Delete(ctx context.Context, id string) error {
 
 const mib = 1 << 20
 
+// undone asserts an error after which nothing is left and the call may be made again.
+func undone(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrUnknownOutcome)
+	require.ErrorContains(t, err, "nothing is left of it: ")
+	require.NotContains(t, err.Error(), "may or may not")
+	require.Equal(t, "unavailable", storage.Class(err))
+}
+
 // What a failed copy leaves: kept if it is whole, else removed; repeated if somebody still
 // waits for it.
 func TestHalfMadeVolumes(t *testing.T) {
@@ -141,7 +151,7 @@ func TestHalfMadeVolumes(t *testing.T) {
 			h, b := start(t, lost)
 			v, err := c.call(t.Context(), b)
 			if !c.canRepeat {
-				require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+				undone(t, err)
 				require.Zero(t, left(t, h), "nobody can tell what it holds")
 				return
 			}
@@ -160,7 +170,7 @@ func TestHalfMadeVolumes(t *testing.T) {
 			h, b := start(t, half{size: mib, err: errLost})
 			_, err := c.call(t.Context(), b)
 			if !c.canRepeat {
-				require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+				undone(t, err)
 				require.Zero(t, left(t, h))
 				return
 			}
@@ -171,21 +181,56 @@ func TestHalfMadeVolumes(t *testing.T) {
 		t.Run(name+"/both lost", func(t *testing.T) {
 			h, b := start(t, half{size: mib, err: errLost}, half{size: mib, err: errLost}, half{err: errLost})
 			_, err := c.call(t.Context(), b)
-			require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+			undone(t, err)
 			require.Zero(t, left(t, h))
 			require.LessOrEqual(t, h.calls, 2)
+		})
+		t.Run(name+"/then not there any more", func(t *testing.T) {
+			if !c.canRepeat {
+				t.Skip("there is no second try")
+			}
+			h, b := start(t, half{size: mib, err: errLost}, half{err: fmt.Errorf("dial: %w", storage.ErrUnavailable)})
+			_, err := c.call(t.Context(), b)
+			require.ErrorIs(t, err, storage.ErrUnavailable)
+			require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "what the first try made is removed")
+			require.Zero(t, left(t, h))
 		})
 		for what, size := range map[string]int64{"nothing": 0, "half": mib, "all": 2 * mib} {
 			t.Run(name+"/caller gone, "+what+" made", func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				h, b := start(t, half{size: size, err: context.Canceled, end: cancel})
+				h, b := start(t, half{size: size, err: fmt.Errorf("%w: %w", errLost, context.Canceled), end: cancel})
 				_, err := c.call(ctx, b)
 				require.ErrorIs(t, err, context.Canceled)
-				require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "nothing is left, and that is known")
-				require.Zero(t, left(t, h), "cancelled calls leave nothing")
 				require.Equal(t, 1, h.calls)
+				if c.whole && what == "all" {
+					require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+					require.EqualValues(t, size, left(t, h), "another process may have made it meanwhile")
+					return
+				}
+				require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "nothing is left, and that is known")
+				require.NotErrorIs(t, err, storage.ErrUnavailable)
+				require.Zero(t, left(t, h), "cancelled calls leave nothing")
 			})
 		}
+		t.Run(name+"/caller gone before anything", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			h, b := start(t, half{err: context.Canceled, end: cancel})
+			_, err := c.call(ctx, b)
+			require.ErrorIs(t, err, context.Canceled)
+			require.NotErrorIs(t, err, storage.ErrUnknownOutcome)
+			require.Zero(t, h.deletes)
+		})
+		// A driver that only says that the context ended has made nothing: what is there then is
+		// another process's.
+		t.Run(name+"/caller gone, another process makes it", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			h, b := start(t, half{size: 2 * mib, err: context.Canceled, end: cancel})
+			_, err := c.call(ctx, b)
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+			require.EqualValues(t, 2*mib, left(t, h))
+			require.Zero(t, h.deletes)
+		})
 		t.Run(name+"/cannot clean up", func(t *testing.T) {
 			h, b := start(t, half{size: mib, err: errLost})
 			h.deleteErr = errors.New("no route to host")

@@ -33,6 +33,27 @@ func (e *BusyError) Error() string {
 // Is reports true for ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
+// An undoneError is what it wraps without ErrUnknownOutcome: what was made was removed again, or
+// nothing was. It is ErrUnavailable, unless the caller or a deadline ended the call.
+type undoneError struct{ err error }
+
+func (e *undoneError) Error() string {
+	unknown := ErrUnknownOutcome.Error()
+	return "nothing is left of it: " + strings.NewReplacer(unknown+": ", "", ": "+unknown, "").Replace(e.err.Error())
+}
+
+func (e *undoneError) Is(target error) bool {
+	switch target { //nolint:errorlint // sentinels
+	case ErrUnknownOutcome:
+		return false
+	case ErrUnavailable:
+		return !interrupted(e.err)
+	}
+	return errors.Is(e.err, target)
+}
+
+func (e *undoneError) As(target any) bool { return errors.As(e.err, target) }
+
 // An OpError is what went wrong, where and on which volume.
 type OpError struct {
 	Op      string // such as "create" or "delete snapshot"

@@ -35,8 +35,8 @@ type Adopter interface {
 	// by its name there, after the given one, at most limit.
 	Manageable(ctx context.Context, after string, limit int) ([]Manageable, error)
 	// Manage makes the volume that the back end calls name one of this driver's, with an ID of
-	// the caller's. Its contents stay. ErrNotFound: no such name; ErrExists: the ID is taken;
-	// ErrBusy: somebody uses it. Where the back end rounds sizes, it grows.
+	// the caller's. Its contents stay. ErrNotFound: no such name, whatever the ID;
+	// ErrExists: the ID is taken; ErrBusy: somebody uses it. Where the back end rounds sizes, it grows.
 	Manage(ctx context.Context, id, name string) (*Volume, error)
 	// Unmanage leaves the volume on the back end and forgets it: Get is ErrNotFound then, and
 	// Manageable lists it under the name returned. ErrBusy: it is connected, where that matters.

@@ -64,8 +64,10 @@ func (b *Backend) same(ctx context.Context, spec VolumeSpec, there *Volume) (*Vo
 	return there, nil
 }
 
-// copyOf is create for volumes that take long to make. It looks first; what is there after a
-// failure is therefore its own, and if it is not whole it is removed, even when ctx has ended.
+// copyOf is create for volumes that take long to make. It looks first; what is there after the
+// driver says that it may have made something, and is not what was asked for, is therefore its own
+// and removed, even when ctx has ended. What looks whole it leaves: another process may have made
+// it. After any other error the driver has left nothing, and nothing is touched.
 //
 // accept returns a volume that is there if it is what was asked for. redo prepares a second
 // do; nil: there can be none.
@@ -74,8 +76,10 @@ func (c *call) copyOf(ctx context.Context, id string,
 ) (*Volume, error) {
 	switch there, err := c.driver.Get(ctx, id); {
 	case err == nil:
+		c.settled = true
 		return accept(ctx, there)
 	case !errors.Is(err, ErrNotFound):
+		c.settled = true
 		return nil, err
 	}
 	for try := 1; ; try++ {
@@ -87,37 +91,46 @@ func (c *call) copyOf(ctx context.Context, id string,
 			}
 			return accept(ctx, there)
 		}
-		if !errors.Is(err, ErrUnknownOutcome) && !interrupted(err) {
+		if !errors.Is(err, ErrUnknownOutcome) {
+			if interrupted(err) {
+				_, look := c.look(ctx, id)
+				c.settled = errors.Is(look, ErrNotFound)
+			}
 			return volume, err
 		}
-		if ctx.Err() == nil && errors.Is(err, ErrUnknownOutcome) {
-			there, look := c.driver.Get(ctx, id)
-			if look == nil {
-				if whole, _ := accept(ctx, there); whole != nil {
-					return whole, nil
-				}
+		there, look := c.look(ctx, id)
+		if look == nil {
+			whole, _ := accept(context.WithoutCancel(ctx), there)
+			switch {
+			case whole != nil && ctx.Err() == nil:
+				return whole, nil
+			case whole != nil:
+				return nil, err // who asked is gone, and whose it is cannot be told
 			}
 		}
-		if left := c.discard(ctx, id); left != nil {
-			return nil, fmt.Errorf("%w; %v", err, left) //nolint:errorlint // an ErrUnavailable of the cleaning is not the call's
+		if !errors.Is(look, ErrNotFound) {
+			if left := c.discard(ctx, id); left != nil {
+				return nil, fmt.Errorf("%w; %v", err, left) //nolint:errorlint // an ErrUnavailable of the cleaning is not the call's
+			}
 		}
-		if c.settled = true; try > 1 || redo == nil || ctx.Err() != nil {
-			return nil, err
-		}
-		if cannot := redo(); cannot != nil {
-			return nil, err
+		if c.settled = true; try > 1 || redo == nil || ctx.Err() != nil || redo() != nil {
+			return nil, &undoneError{err}
 		}
 		c.again(err)
 	}
 }
 
-// discard removes what a failed call half made, if the driver has not.
+// look is Get, also after the caller has gone.
+func (c *call) look(ctx context.Context, id string) (*Volume, error) {
+	ctx, cancel := Detach(ctx)
+	defer cancel()
+	return c.driver.Get(ctx, id)
+}
+
+// discard removes what a failed call half made.
 func (c *call) discard(ctx context.Context, id string) error {
 	ctx, cancel := Detach(ctx)
 	defer cancel()
-	if _, err := c.driver.Get(ctx, id); errors.Is(err, ErrNotFound) {
-		return nil
-	}
 	c.log.Warn("removing a half-made volume", "op", c.op, "volume", id)
 	if err := c.driver.Delete(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("the half-made volume %s may be left, delete it: %w", id, err)

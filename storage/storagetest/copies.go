@@ -201,12 +201,15 @@ func adopt(t *testing.T, h Harness) {
 	_, err = d.Manage(ctx, "x", name+"-absent")
 	require.ErrorIs(t, err, storage.ErrNotFound)
 	_, err = d.Manage(ctx, "w", name+"-absent")
-	require.Error(t, err)
+	require.ErrorIs(t, err, storage.ErrNotFound, "whatever the ID")
 	managed, err := d.Manage(ctx, "x", name)
 	require.NoError(t, err)
 	require.Equal(t, "x", managed.ID)
 	require.Equal(t, made.SizeBytes, managed.SizeBytes)
 	require.Empty(t, cmp.Diff(managed, get(t, h.Driver, "x")))
+	again, err := backend(t, h).Manage(ctx, "x", name)
+	require.NoError(t, err, "through a Backend it is idempotent")
+	require.Empty(t, cmp.Diff(managed, again))
 	for _, m := range manageables(t, d, 10) {
 		require.NotEqual(t, name, m.Name, "it is managed")
 	}
