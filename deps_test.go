@@ -33,6 +33,7 @@ var level = map[string]int{
 	"storage/memory":         2,
 	"storage/storagetest":    2,
 	"storage/rbd":            2,
+	"storage/schema":         2,
 	"pxe/pxetest":            2,
 	"barclamp":               2,
 	"barclamp/barclamptest":  3,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/bios"
+	"github.com/crowbarkit/crowbarkit/barclamp/catalog/cinder"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/deployer"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/ipmi"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/network"
@@ -48,6 +49,7 @@ func New(c Config) (*barclamp.Registry, error) {
 		raid.New(raid.Config{Configurator: c.Hardware, Target: c.Target}),
 		network.New(),
 		swift.New(),
+		cinder.New(),
 		nova.New(),
 		provisioner.New(provisioner.Config{Lifecycle: c.Lifecycle}),
 	}

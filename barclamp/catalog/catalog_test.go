@@ -26,19 +26,20 @@ func ExampleNew() {
 	// 18 raid
 	// 20 network
 	// 80 swift
+	// 90 cinder
 	// 95 nova
 	// 1060 provisioner
 }
 
 func TestWithoutAnUnknownName(t *testing.T) {
 	_, err := catalog.New(catalog.Config{Without: []string{"raid", "ceph"}})
-	require.EqualError(t, err, `catalog: there is no barclamp "ceph" to leave out; known: bios, deployer, ipmi, network, nova, provisioner, raid, swift`)
+	require.EqualError(t, err, `catalog: there is no barclamp "ceph" to leave out; known: bios, cinder, deployer, ipmi, network, nova, provisioner, raid, swift`)
 }
 
 func TestWhatIsRequiredIsThere(t *testing.T) {
 	registry, err := catalog.New(catalog.Config{})
 	require.NoError(t, err)
-	require.Len(t, registry.All(), 8)
+	require.Len(t, registry.All(), 9)
 	for _, b := range registry.All() {
 		for _, name := range b.Info().Requires {
 			_, err := registry.Get(name)

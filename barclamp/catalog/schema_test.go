@@ -115,7 +115,7 @@ func realDocuments(t *testing.T, check func(t *testing.T, b barclamp.Barclamp, d
 			}
 		}
 	}
-	require.Equal(t, map[string]int{"deployer": 1, "network": 1, "nova": 2, "provisioner": 1, "swift": 1}, checked)
+	require.Equal(t, map[string]int{"cinder": 1, "deployer": 1, "network": 1, "nova": 2, "provisioner": 1, "swift": 1}, checked)
 }
 
 func TestSchemasAcceptRealDocuments(t *testing.T) {
@@ -137,6 +137,10 @@ func TestSchemasAcceptFurtherVersions(t *testing.T) {
 		"network without a router": {"network", `{"networks":{"bmc":{"broadcast":"","router":"","vlan":0}}}`},
 		"provisioner 2012":         {"provisioner", `{"online":false,"upstream_proxy":"","root":"/tftpboot","default_os":"suse-11.2","supported_oses":{"suse-11.2":{"initrd":"i","kernel":"k","append":"","online_mirror":"http://m","codename":"c"}}}`},
 		"provisioner 2014":         {"provisioner", `{"supported_oses":{"windows-6.2":{"x86_64":{"initrd":" ","kernel":"boot/pxeboot.0","append":" ","require_install_dir":false}}},"suse":{"autoyast":{"ssh_password":"x","repos":{"common":{"x86_64":{"r":{"url":"u","ask_on_error":false}}}}}}}`},
+		"cinder 2012":              {"cinder", `{"api":{"bind_host":"0.0.0.0","bind_port":8776},"mysql_instance":"none","rabbit":{"user":"nova"},"volume":{"volume_type":"eqlx","volume_name":"cinder-volumes","cinder_raw_method":"first","local_file":"/v.raw","local_size":2000,"eqlx":{"san_ip":"1.2.3.4","eqlx_ssh_keepalive_interval":1200}}}`},
+		"cinder 2013":              {"cinder", `{"volume":{"volume_type":"raw","raw":{"volume_name":"cinder-volumes","cinder_raw_method":"first"},"local":{"volume_name":"v","file_name":"/v.raw","file_size":2000},"eqlx":{"eqlx_use_chap":false,"eqlx_chap_password":"12345","eqlx_cli_timeout":30},"rbd":{"pool":"volumes","user":"volumes"},"manual":{"driver":"","config":""}}}`},
+		"cinder 2014":              {"cinder", `{"use_multi_backend":true,"volume":{"fast":{"volume_type":"rbd","rbd":{"pool":"fast"}},"slow":{"volume_type":"eqlx","eqlx":{"san_ip":"1.2.3.4"}}}}`},
+		"cinder of today":          {"cinder", `{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"1.2.3.4","san_host_key":"SHA256:x","max_over_subscription_ratio":"20.0","eqlx_multihost_access":true}},{"backend_driver":"rbd","backend_name":"b","rbd":{"rbd_pool":"volumes","features":["layering"],"deferred_deletion":true}}]}`},
 		"nova 2011":                {"nova", `{"network":{"fixed_range":"10.0.0.0/24","vlan_start":100},"rabbit":{"port":5672},"db":{"mysql_instance":"none"}}`},
 		"nova 2013":                {"nova", `{"networking_backend":"neutron","use_gitrepo":false,"pfs_deps":["kvm"],"volume":{"use_cinder":true},"esxi":{"login":"x"},"rbd":{"user":"","secret_uuid":""}}`},
 		"nova 2016":                {"nova", `{"max_pool_size":30,"db":{"max_overflow":-1},"image_cache_manager_interval":-1,"vnc_keymap":"en-us","resource_limits":{"openstack-nova-api":{"LimitNOFILE":null}}}`},
@@ -159,6 +163,10 @@ func TestSchemasFindWhatIsWrong(t *testing.T) {
 		barclamp, attributes string
 		want                 []string
 	}{
+		"typo in a back end":         {"cinder", `{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ipp":"1.2.3.4"}},{"backend_driver":"rbd","backend_name":"b","rbd":{"pools":"x"}}]}`, []string{"/volumes/0/eqlx/san_ipp", "/volumes/1/rbd/pools"}},
+		"options of a driver":        {"cinder", `{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ssh_port":0,"use_chap_auth":"yes"}},{"backend_driver":"rbd","backend_name":"b","rbd":{"features":["fast"],"volume_name_template":"volume"}}]}`, []string{"/volumes/0/eqlx/san_ssh_port", "/volumes/0/eqlx/use_chap_auth", "/volumes/1/rbd/features/0", "/volumes/1/rbd/volume_name_template"}},
+		"no such driver":             {"cinder", `{"volumes":[{"backend_driver":"lvm","backend_name":"a b"}]}`, []string{"/volumes/0/backend_driver", "/volumes/0/backend_name"}},
+		"typo in an older back end":  {"nova", `{"volume":{"volume_type":"eqlx","eqlx":{"san_thin_provision":"no","eqlx_cli_retries":3}}}`, []string{"/volume/eqlx/eqlx_cli_retries", "/volume/eqlx/san_thin_provision"}},
 		"typo in deployer":           {"deployer", `{"use_alocate":true}`, []string{"/use_alocate"}},
 		"typo in a row":              {"deployer", `{"bios_map":[{"pattern":".*","bios_sets":"Storage"}]}`, []string{"/bios_map/0/bios_sets"}},
 		"no such set":                {"deployer", `{"bios_map":[{"bios_set":"storage","raid_set":"SingleRaid5"}]}`, []string{"/bios_map/0/bios_set", "/bios_map/0/raid_set"}},
@@ -319,14 +327,34 @@ func TestDefaultsAreTheTemplates(t *testing.T) {
 var (
 	likeSecret = regexp.MustCompile(`(?i)passw|_pw$|secret|token|credential|(^|_)key|key$|_hash$`)
 	harmless   = map[string]string{
-		"keyfile":           "a path",
-		"secret_uuid":       "a name of libvirt's",
-		"vnc_keymap":        "a keyboard",
-		"access_keys":       "public keys",
-		"keystone_instance": "a proposal", "keystone_service_user": "a user", "keystone_delay_auth_decision": "a switch",
+		"keyfile":                    "a path",
+		"secret_uuid":                "a name of libvirt's",
+		"rbd_secret_uuid":            "the same",
+		"admin_keyring":              "a path",
+		"san_private_key":            "a path",
+		"ssh_hosts_key_file":         "a path",
+		"san_host_key":               "a public key",
+		"strict_ssh_host_key_policy": "a switch",
+		"vnc_keymap":                 "a keyboard",
+		"access_keys":                "public keys",
+		"keystone_instance":          "a proposal", "keystone_service_user": "a user", "keystone_delay_auth_decision": "a switch",
 		"zvm_config_drive_inject_password": "a switch",
 	}
 )
+
+// cinderSecrets are in each place where there can be a back end.
+func cinderSecrets() []string {
+	all := []string{"/db/password", "/keymgr_fixed_key", "/memcache_secret_key", "/rabbit/password", "/service_password"}
+	for _, place := range []string{"/volume", "/volume/*", "/volume_defaults", "/volumes/*"} {
+		for _, secret := range []string{"emc/ecom_server_password", "eqlx/chap_password", "eqlx/eqlx_chap_password", "eqlx/san_password",
+			"eqlx/san_private_key_passphrase", "eternus/password", "hitachi/hitachi_auth_password", "hitachi/hitachi_horcm_password",
+			"netapp/netapp_password", "pure/pure_api_token", "vmware/password"} {
+			all = append(all, place+"/"+secret)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
 func TestSecretsAreMarked(t *testing.T) {
 	want := map[string][]string{
@@ -334,9 +362,11 @@ func TestSecretsAreMarked(t *testing.T) {
 		"provisioner": {"/default_password", "/default_password_hash", "/root_password_hash", "/suse/autoyast/ssh_password", "/windows/admin_password"},
 		"swift": {"/cluster_admin_pw", "/cluster_hash", "/container_sync/key", "/container_sync/key2", "/dispersion/service_password",
 			"/keystone_service_password", "/service_password", "/slog_passwd"},
+		"cinder": cinderSecrets(),
 		"nova": {"/api_db/password", "/compute_remotefs_sshkey", "/db/password", "/ec2-api/db/password", "/esxi/password", "/memcache_secret_key",
 			"/neutron_metadata_proxy_shared_secret", "/placement_db/password", "/placement_service_password", "/rabbit/password", "/service_password",
-			"/vcenter/password", "/volume/eqlx/eqlx_chap_password", "/volume/eqlx/san_password", "/zvm/zvm_image_default_password",
+			"/vcenter/password", "/volume/eqlx/chap_password", "/volume/eqlx/eqlx_chap_password", "/volume/eqlx/san_password",
+			"/volume/eqlx/san_private_key_passphrase", "/zvm/zvm_image_default_password",
 			"/zvm/zvm_user_default_password", "/zvm/zvm_xcat_password", "/zvm/zvm_xcat_ssh_key"},
 	}
 	sounds := map[string]bool{}

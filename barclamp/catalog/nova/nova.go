@@ -6,7 +6,9 @@
 //   - nova-compute-kvm: nodes whose CPU virtualizes (vmx or svm); not together with -qemu.
 //   - nova-compute-qemu: nodes whose CPU does not; not together with -kvm.
 //
-// At least one node must be in one of the compute roles. What is suggested, of the nodes that
+// At least one node must be in one of the compute roles. The attributes of 2012 have Nova's own
+// volumes, on disks, in a file, or on an EqualLogic group; the options of the group are those of
+// package storage/eqlx. What is suggested, of the nodes that
 // are not meant for storage: the first node with the intention controller, else the first one,
 // is the controller; the nodes with the intention compute, else all the rest, compute. A node
 // counts as a storage node by its intention, else if it has six disks or more.
@@ -15,12 +17,14 @@ package nova
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/crowbarkit/crowbarkit/barclamp"
 	"github.com/crowbarkit/crowbarkit/barclamp/catalog/internal/intent"
+	"github.com/crowbarkit/crowbarkit/barclamp/catalog/internal/volumes"
 	"github.com/crowbarkit/crowbarkit/proposal"
 )
 
@@ -43,6 +47,7 @@ var schema []byte
 // Barclamp is nova.
 type Barclamp struct {
 	template *proposal.Document
+	schema   json.RawMessage
 }
 
 var (
@@ -53,7 +58,7 @@ var (
 // New makes the barclamp.
 func New() *Barclamp {
 	d, _ := proposal.Parse(template) // a Registry refuses a template that is none
-	return &Barclamp{template: d}
+	return &Barclamp{template: d, schema: volumes.Embed(schema, "eqlx")}
 }
 
 // Info describes the barclamp.
@@ -69,7 +74,7 @@ func (b *Barclamp) Info() barclamp.Info {
 		},
 		RunOrder: 95,
 		Template: b.template,
-		Schema:   schema,
+		Schema:   b.schema,
 	}
 }
 
@@ -83,25 +88,11 @@ func (b *Barclamp) Propose(_ context.Context, s barclamp.Site) (*barclamp.Draft,
 		d.Explain(RoleKVM, "", "lacks nodes: the site has none that is not for storage")
 		return d, nil
 	}
-	controller, why := chooseController(nodes)
+	controller, why := intent.ChooseController(nodes)
 	d.Place(RoleController, controller.Name, why)
 	nodes = slices.DeleteFunc(nodes, func(n barclamp.Node) bool { return n.Name == controller.Name })
 	placeComputes(d, nodes)
 	return d, nil
-}
-
-func chooseController(nodes []barclamp.Node) (barclamp.Node, string) {
-	for _, n := range nodes {
-		if n.IntendedRole == intent.Controller {
-			return n, "the first node intended as controller"
-		}
-	}
-	for _, n := range nodes {
-		if n.IntendedRole != intent.Compute {
-			return n, "the first node that is neither for storage nor for compute"
-		}
-	}
-	return nodes[0], "the first node: all others, too, are intended for compute"
 }
 
 // placeComputes sorts the nodes that the controller leaves into the compute roles.
@@ -133,12 +124,15 @@ func placeComputes(d *barclamp.Draft, nodes []barclamp.Node) {
 	}
 }
 
-// Validate wants a compute node. A document of another era has other compute roles and is
-// left alone.
+// Validate wants a compute node, and of volumes on an EqualLogic group (2012) what the driver
+// needs. A document of another era has other compute roles, which are left alone.
 func (b *Barclamp) Validate(_ context.Context, _ barclamp.Site, d *proposal.Document) error {
 	var problems barclamp.Problems
+	if volume := d.Get("volume"); !volume.Get("use_cinder").Bool() { // else they are in the cinder proposal
+		volumes.Block(&problems, d.AttributePointer("volume"), volume)
+	}
 	if !slices.Contains(d.Roles(), RoleKVM) {
-		return nil
+		return problems.Err()
 	}
 	elements := d.Deployment().Elements
 	computes := 0

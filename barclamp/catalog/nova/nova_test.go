@@ -1,6 +1,7 @@
 package nova_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,6 +80,38 @@ func TestValidateLeavesOtherErasAlone(t *testing.T) {
 		"elements":{"nova-multi-controller":["a"]},"element_order":[["nova-multi-controller"],["nova-multi-compute"]]}}}`))
 	require.NoError(t, err)
 	require.NoError(t, nova.New().Validate(t.Context(), barclamptest.NewSite(1, 0), d))
+}
+
+func TestValidateVolumes(t *testing.T) {
+	for name, c := range map[string]struct {
+		volume string
+		want   []string
+	}{
+		"complete":     {`{"volume_type":"eqlx","local_file":"/v.raw","eqlx":{"san_ip":"192.168.124.11","san_password":"12345"}}`, nil},
+		"no group":     {`{"volume_type":"eqlx"}`, []string{"/eqlx"}},
+		"no address":   {`{"volume_type":"eqlx","eqlx":{"san_ip":"","san_login":"grpadmin"}}`, []string{"/eqlx/san_ip", "/eqlx"}},
+		"not chosen":   {`{"volume_type":"raw","eqlx":{"san_ip":""}}`, nil},
+		"in cinder":    {`{"use_cinder":true,"volume_type":"eqlx"}`, nil},
+		"nothing said": {`{}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := proposal.Parse([]byte(`{"id":"bc-nova-default","attributes":{"nova":{"volume":` + c.volume + `}},"deployment":{"nova":{
+				"elements":{"nova-multi-controller":["a"]},"element_order":[["nova-multi-controller"],["nova-multi-compute"]]}}}`))
+			require.NoError(t, err)
+			err = nova.New().Validate(t.Context(), barclamptest.NewSite(1, 0), d)
+			if c.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			var invalid *proposal.ValidationError
+			require.ErrorAs(t, err, &invalid)
+			var got []string
+			for _, p := range invalid.Problems {
+				got = append(got, strings.TrimPrefix(p.Path, "/attributes/nova/volume"))
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
 }
 
 // TestNovaAndSwiftShareNoNode: a node with roles of both would need opposite hardware.

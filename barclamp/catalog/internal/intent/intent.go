@@ -35,3 +35,20 @@ func Storage(n barclamp.Node) string {
 
 // Stated says whether somebody gave the node an intention.
 func Stated(n barclamp.Node) bool { return n.IntendedRole != "" && n.IntendedRole != none }
+
+// ChooseController returns the node that services are controlled from, and why: the first that is
+// intended for it, else the first that is not intended to compute. nodes are those that are not for
+// storage, at least one.
+func ChooseController(nodes []barclamp.Node) (barclamp.Node, string) {
+	for _, n := range nodes {
+		if n.IntendedRole == Controller {
+			return n, "the first node intended as controller"
+		}
+	}
+	for _, n := range nodes {
+		if n.IntendedRole != Compute {
+			return n, "the first node that is neither for storage nor for compute"
+		}
+	}
+	return nodes[0], "the first node: all others, too, are intended for compute"
+}

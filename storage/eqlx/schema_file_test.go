@@ -1,0 +1,24 @@
+package eqlx_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/crowbarkit/crowbarkit/storage/eqlx"
+	schemas "github.com/crowbarkit/crowbarkit/storage/schema"
+)
+
+var update = flag.Bool("update", false, "rewrite the file of package schema")
+
+// TestSchemaFile keeps the schema that those have who do without this package.
+func TestSchemaFile(t *testing.T) {
+	want := string(eqlx.Schema()) + "\n"
+	if *update {
+		require.NoError(t, os.WriteFile("../schema/eqlx.json", []byte(want), 0o644))
+		return
+	}
+	require.Equal(t, want, string(schemas.Of("eqlx")), "run go test ./storage/eqlx -run TestSchemaFile -update")
+}
