@@ -46,6 +46,35 @@ type BackendConfig struct {
 	Options json.RawMessage
 }
 
+// LogValue has the names of the options and none of their values: some are secrets.
+func (b BackendConfig) LogValue() slog.Value {
+	var options map[string]json.RawMessage
+	_ = json.Unmarshal(b.Options, &options) // what is no object has no names
+	return slog.GroupValue(slog.String(driverKey, b.Driver), slog.String(nameKey, b.Name),
+		slog.Any("options", slices.Sorted(maps.Keys(options))))
+}
+
+// String is LogValue as text.
+func (b BackendConfig) String() string { return b.LogValue().String() }
+
+// GoString is String.
+func (b BackendConfig) GoString() string { return b.String() }
+
+// LogValue has the back ends without the values of their options.
+func (c Config) LogValue() slog.Value {
+	all := make([]slog.Attr, 0, len(c.Volumes))
+	for _, b := range c.Volumes {
+		all = append(all, slog.Any(b.Name, b))
+	}
+	return slog.GroupValue(all...)
+}
+
+// String is LogValue as text.
+func (c Config) String() string { return fmt.Sprint(c.Volumes) }
+
+// GoString is String.
+func (c Config) GoString() string { return c.String() }
+
 const (
 	driverKey = "backend_driver"
 	nameKey   = "backend_name"

@@ -17,7 +17,7 @@ var (
 	ErrNoSpace        = errors.New("storage: not enough space")
 	ErrInvalid        = errors.New("storage: invalid")
 	ErrUnsupported    = errors.New("storage: not supported by this driver")
-	ErrUnavailable    = errors.New("storage: back end does not answer; nothing changed")
+	ErrUnavailable    = errors.New("storage: back end cannot be used; nothing changed")
 	ErrUnknownOutcome = errors.New("storage: unknown outcome: it may or may not have happened")
 )
 

@@ -293,12 +293,22 @@ func (s *SparseWriter) Hole(n int64) error {
 // Write writes p.
 func (s *SparseWriter) Write(p []byte) (int, error) {
 	if len(p) > 0 && s.hole > 0 {
-		if _, err := s.seeker.Seek(s.hole, io.SeekCurrent); err != nil {
+		if err := s.skip(); err != nil {
 			return 0, err
 		}
-		s.hole = 0
 	}
 	return s.w.Write(p)
+}
+
+// skip goes behind the hole. A file that was opened to append to writes at its end, wherever it
+// stands: that is moved too.
+func (s *SparseWriter) skip() error {
+	at, err := s.seeker.Seek(s.hole, io.SeekCurrent)
+	if file, ok := s.w.(interface{ Truncate(size int64) error }); ok && err == nil {
+		err = file.Truncate(at)
+	}
+	s.hole = 0
+	return err
 }
 
 // Close makes a hole at the end real, by a zero as the last byte. It does not close w.

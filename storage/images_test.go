@@ -132,6 +132,17 @@ func TestSparseWriter(t *testing.T) {
 		require.NoError(t, err)
 		same(t, want, got)
 	})
+	t.Run("to append to", func(t *testing.T) { // as a shell's >> opens standard output
+		name := filepath.Join(t.TempDir(), "image")
+		file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		require.NoError(t, err)
+		want := write(t, file)
+		require.NoError(t, file.Close())
+		got, err := os.ReadFile(name)
+		require.NoError(t, err)
+		same(t, want, got)
+		require.Less(t, blocks(t, name), hole, "it has holes")
+	})
 	t.Run("behind what there is", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "image")
 		file, err := os.Create(name)

@@ -43,8 +43,8 @@ func (n Note) String() string {
 // Options are given their later names. What became of each key is in the notes.
 //
 // All problems are returned at once, each with its JSON Pointer in the document; errors.Is
-// finds ErrInvalid. The volume types raw and local, the disks of the node itself, are refused:
-// they are no back ends that other nodes could reach. What other drivers' options must be is
+// finds ErrInvalid. The volume types raw and local, the disks of the node itself, are no back ends
+// that other nodes could reach: they are dropped where there is another one, and else refused. What other drivers' options must be is
 // checked by their Openers.
 func UpgradeConfig(raw []byte) (Config, []Note, error) {
 	var document map[string]json.RawMessage
@@ -215,6 +215,7 @@ func (u *upgrade) list(at string, raw json.RawMessage) {
 	if at != "/"+volumesKey {
 		u.moved(at, "/"+volumesKey, "it is taken out of the proposal")
 	}
+	own := map[string]string{} // back ends of the node's own disks, by where they stand
 	for i, entry := range entries {
 		at := fmt.Sprintf("%s/%d", at, i)
 		var fields map[string]json.RawMessage
@@ -229,11 +230,21 @@ func (u *upgrade) list(at string, raw json.RawMessage) {
 				u.problem(at+"/"+pointer(key), "unknown key, expected %q", driver)
 			}
 		}
-		if ok && u.refused(at+"/"+driverKey, driver) {
-			continue
-		}
-		if ok && named {
+		switch {
+		case ok && ownDisks(driver):
+			own[at] = driver
+		case ok && named:
+			if len(own) > 0 {
+				u.moved(at, fmt.Sprintf("/%s/%d", volumesKey, len(u.config.Volumes)), "what stood before it was dropped")
+			}
 			u.add(at, name, driver, fields)
+		}
+	}
+	for _, at := range slices.Sorted(maps.Keys(own)) {
+		if len(u.config.Volumes) == 0 {
+			u.refuse(at+"/"+driverKey, own[at])
+		} else {
+			u.dropped(at, "LVM on the node's own disks is no back end here; Cinder keeps these volumes")
 		}
 	}
 }
@@ -247,14 +258,13 @@ func (u *upgrade) text(at, key string, fields map[string]json.RawMessage) (text 
 	return text, true
 }
 
-// refused says why the node's own disks are no back end.
-func (u *upgrade) refused(at, driver string) bool {
-	if driver != "raw" && driver != "local" {
-		return false
-	}
+// ownDisks are the volume types of the node's own disks.
+func ownDisks(driver string) bool { return driver == "raw" || driver == "local" }
+
+// refuse says why they are no back end.
+func (u *upgrade) refuse(at, driver string) {
 	u.problem(at, "%q: LVM on the node's own disks (nova-volume, cinder-volume) is no back end here, "+
-		"where any node must reach a volume; use eqlx or rbd, or leave these volumes to Cinder and take the entry out", driver)
-	return true
+		"where any node must reach a volume; use eqlx or rbd, and leave these volumes to Cinder", driver)
 }
 
 // single reads the forms before 2014.
@@ -293,7 +303,8 @@ func (u *upgrade) block(name, at string, fields map[string]json.RawMessage) {
 		u.problem(at+"/"+typeKey, "%q, expected a volume type, such as %q", driver, "eqlx")
 		return
 	}
-	if u.refused(at+"/"+typeKey, driver) {
+	if ownDisks(driver) {
+		u.refuse(at+"/"+typeKey, driver)
 		return
 	}
 	u.moved(at+"/"+typeKey, fmt.Sprintf("/%s/%d/%s", volumesKey, len(u.config.Volumes), driverKey), "each back end names its driver")

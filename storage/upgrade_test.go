@@ -75,7 +75,12 @@ func TestUpgradeConfig(t *testing.T) {
 		"the block alone":    {`{"volume_type":"eqlx","eqlx":{"san_ip":"10.0.0.1"}}`, []storage.BackendConfig{eqlx("default", `{"san_ip":"10.0.0.1"}`)}, nil},
 		"attributes":         {`{"cinder":{"volume":{"volume_type":"eqlx"}},"glance":{}}`, []storage.BackendConfig{{Driver: "eqlx", Name: "default"}}, []string{"/glance was dropped: it is another barclamp's"}},
 		"both names, agreed": {`{"volume_type":"eqlx","eqlx":{"eqlx_cli_timeout":30,"ssh_conn_timeout":30}}`, []storage.BackendConfig{eqlx("default", `{"ssh_conn_timeout":30}`)}, nil},
-		"nothing to do":      {document, []storage.BackendConfig{eqlx("eqlx1", `{"san_ip":"192.168.124.11","san_password":"12345"}`), {Driver: "memory", Name: "fast"}}, nil},
+		"raw beside another": {`{"volumes":[{"backend_driver":"raw","backend_name":"a","raw":{"volume_name":"v"}},{"backend_driver":"eqlx","backend_name":"b","eqlx":{"san_ip":"10.0.0.1"}}]}`,
+			[]storage.BackendConfig{eqlx("b", `{"san_ip":"10.0.0.1"}`)}, []string{
+				"/volumes/0 was dropped: LVM on the node's own disks is no back end here; Cinder keeps these volumes",
+				"/volumes/1/eqlx became /volumes/0/eqlx: these are the options of the driver that was chosen",
+			}},
+		"nothing to do": {document, []storage.BackendConfig{eqlx("eqlx1", `{"san_ip":"192.168.124.11","san_password":"12345"}`), {Driver: "memory", Name: "fast"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config, notes, err := storage.UpgradeConfig([]byte(c.document))
@@ -115,7 +120,7 @@ func TestUpgradeConfigRefuses(t *testing.T) {
 		"no options":      {`{"volume":{"volume_type":"eqlx","eqlx":[]}}`, []string{"/volume/eqlx: an array, expected an object"}},
 		"nothing there":   {`{"attributes":{"nova":{"debug":true}}}`, []string{"/attributes: neither volumes nor volume in cinder or nova"}},
 		"no attributes":   {`{"attributes":[]}`, []string{"/attributes: an array, expected an object"}},
-		"all at once": {`{"attributes":{"cinder":{"volumes":[{"backend_driver":"raw","backend_name":"a"},7,{"backend_driver":"eqlx","backend_name":"a b","eqlx":{}}]}}}`, []string{
+		"all at once": {`{"attributes":{"cinder":{"volumes":[{"backend_driver":"","backend_name":"a"},7,{"backend_driver":"eqlx","backend_name":"a b","eqlx":{}}]}}}`, []string{
 			"/attributes/cinder/volumes/0/backend_driver", "/attributes/cinder/volumes/1: a number", `/attributes/cinder/volumes/2/backend_name: "a b"`,
 		}},
 		"names of two barclamps": {`{"cinder":{"volume":{"volume_type":"eqlx"}},"nova":{"volume":{"volume_type":"eqlx"}}}`, []string{`/nova/volume/backend_name: "default" is the name of /cinder/volume too`}},

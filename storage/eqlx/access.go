@@ -58,7 +58,7 @@ func (d *Driver) Connect(ctx context.Context, id string, c storage.Connector) (*
 	right, wrong := false, []accessRecord(nil)
 	for _, r := range records {
 		switch {
-		case !strings.EqualFold(r.initiator, c.Initiator):
+		case !strings.EqualFold(r.initiator, c.Initiator) || !r.reaches(c):
 		case d.fits(r):
 			right = true
 		default:
@@ -90,7 +90,14 @@ func (d *Driver) fits(r accessRecord) bool {
 		return r.method != "chap"
 	}
 	// A user name may be cut or blank in the table.
-	return r.method == "chap" && (r.username == "" || r.username == d.config.CHAPUsername)
+	return r.method == "chap" && strings.HasPrefix(d.config.CHAPUsername, r.username)
+}
+
+// reaches reports whether a record lets an initiator at its address to the volume itself; others
+// are for its snapshots, or for other addresses, and stay as they are.
+func (r accessRecord) reaches(c storage.Connector) bool {
+	address := r.address == "" || r.address == "*.*.*.*" || r.address == c.Address
+	return address && (r.applies == "" || r.applies == "both" || r.applies == "volume")
 }
 
 func (d *Driver) allow(ctx context.Context, name, initiator string) error {

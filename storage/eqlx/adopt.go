@@ -54,11 +54,15 @@ func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, 
 		return nil, err
 	}
 	wrap := func(err error) error { return fmt.Errorf("volume %q on the group: %w", name, err) }
-	v, err := d.show(ctx, name)
+	v, err := d.showAny(ctx, name)
 	if err != nil {
 		return nil, wrap(err)
 	}
-	if other, ours, _ := d.volumes.id(name); ours {
+	actual := strings.ToLower(name) // case does not count there
+	if v.name != "" {
+		actual = v.name
+	}
+	if other, ours, _ := d.volumes.id(actual); ours {
 		if other == id {
 			return nil, wrap(fmt.Errorf("%w: it is volume %q already", storage.ErrExists, id))
 		}
@@ -81,7 +85,7 @@ func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, 
 			if renamed != nil || !errors.Is(old, storage.ErrNotFound) {
 				return nil
 			}
-			return d.settle(ctx, id, own, v.size)
+			return d.settle(ctx, id, own, v)
 		})
 	}
 	err = d.do(ctx, makes, lit("volume rename"), arg(name), arg(own))
@@ -99,9 +103,9 @@ func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, 
 		whole(ctx)
 	}
 	if err != nil {
-		return nil, wrap(err)
+		return nil, wrap(d.taken(ctx, own, err))
 	}
-	if err := d.settle(ctx, id, own, v.size); err != nil {
+	if err := d.settle(ctx, id, own, v); err != nil {
 		if back(ctx) != nil {
 			err = unknown(err)
 		}
@@ -111,7 +115,7 @@ func (d *Driver) Manage(ctx context.Context, id, name string) (*storage.Volume, 
 }
 
 // settle gives a managed volume its description, settings and a whole number of gigabytes.
-func (d *Driver) settle(ctx context.Context, id, own string, size int64) error {
+func (d *Driver) settle(ctx context.Context, id, own string, v info) error {
 	description := lit(managed)
 	if d.volumes.hides(id) {
 		description = part{text: strings.TrimSuffix(string(managed), `"`) + " " + describeID(id) + `"`}
@@ -119,7 +123,7 @@ func (d *Driver) settle(ctx context.Context, id, own string, size int64) error {
 	if err := d.do(ctx, settles, volume(own, lit("description"), description)...); err != nil {
 		return err
 	}
-	if rounded := roundUp(size); rounded > size {
+	if rounded := roundUp(v.size); rounded > v.size && v.slack == 0 { // else it may be less than it has
 		if err := d.do(ctx, settles, volume(own, lit("size"), gigabytes(rounded), lit("no-snap"))...); err != nil {
 			return err
 		}
@@ -130,23 +134,25 @@ func (d *Driver) settle(ctx context.Context, id, own string, size int64) error {
 	return d.do(ctx, settles, volume(own, lit("multihost-access enable"))...)
 }
 
-// Unmanage describes a volume as unmanaged and renames it to "unmanaged-" and its name.
+// Unmanage renames a volume to "unmanaged-" and its name, and describes it as unmanaged.
 func (d *Driver) Unmanage(ctx context.Context, id string) (string, error) {
 	if err := checkIDs(id); err != nil {
 		return "", err
 	}
 	own := d.volumes.name(id)
-	if err := d.do(ctx, settles, volume(own, lit("description"), lit(unmanaged))...); err != nil {
-		return "", about(id, err)
-	}
 	var err error
 	for n := 1; n <= 9; n++ {
 		name := d.releasedName(own, n)
-		if err = d.do(ctx, changes, lit("volume rename"), arg(own), arg(name)); !errors.Is(err, storage.ErrExists) {
+		err = d.taken(ctx, name, d.do(ctx, changes, lit("volume rename"), arg(own), arg(name)))
+		if !errors.Is(err, storage.ErrExists) {
 			if err != nil {
-				return "", about(id, later(err))
+				return "", about(id, err)
 			}
 			d.forget(own)
+			// The name is what counts; a description that stays does no harm.
+			d.cleanup(ctx, "description of "+name, func(ctx context.Context) error { //nolint:errcheck // logged
+				return d.do(ctx, settles, volume(name, lit("description"), lit(unmanaged))...)
+			})
 			return name, nil
 		}
 	}

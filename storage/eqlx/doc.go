@@ -30,20 +30,26 @@
 // Each pooled SSH connection keeps one shell open, set up once; a command is one round trip.
 // There are at most Config.MaxSessions, as a group has few and its people need some. A command
 // that was cancelled or not answered costs its session, as its answer could come later. A
-// prompt counts at the start of the last line only. Where the command makes a volume or snapshot,
+// prompt counts at the start of the last line only. On a group that repeats commands, as real ones
+// do, a reply without its command in front is another command's and costs the session; what is
+// shown of a volume must have its name. Where the command makes a volume or snapshot,
 // or takes a volume over, only the caller leaves: the driver waits for the answer and takes back
 // what is new, and until then other calls about the volume wait.
 //
 // # Volumes
 //
 // Sizes are whole gigabytes, 2^30 bytes, as the group shows them; a device is up to 15 MB
-// bigger, as the group works in pages of that size. What is in a name on the group: letters,
+// bigger, as the group works in pages of that size. A group that does not know "cli-settings
+// displayinMB" shows a volume of 1 TB or more in hundredths of a TB: then it has that size here,
+// and what might make it smaller is refused. What is in a name on the group: letters,
 // digits, ".", "-", ":", and case does not count; so in "volume-<id>" another character of the
 // ID is ":" and two hexadecimal digits, and a long ID a hash, with the ID in the description.
-// Names are the group's, so two back ends on one group need two templates.
+// Names are the group's, so two back ends on one group need two templates. A volume whose name
+// differs from that in case alone is not this driver's, and keeps the name taken.
 //
-// Delete refuses while the volume has snapshots, iSCSI connections, or access records of
-// initiators: the group would destroy and cut them without a question. Connect makes one
+// Delete refuses while the volume has snapshots, iSCSI connections, or access records: the group
+// would destroy and cut them without a question. What a call made and takes back is looked at in
+// the same way. Connect makes one
 // access record per initiator, never two, and Disconnect deletes it alone, so that during a
 // live migration two machines have the volume. A snapshot is made and then named; one that
 // could not be named is deleted, at once or the next time; it is told from snapshots of

@@ -120,6 +120,13 @@ func TestConformance(t *testing.T) {
 		"narrow tables":             {quirks: eqlxsim.Quirks{NameColumns: 5, InitiatorColumns: 8}},
 		"wide tables":               {quirks: eqlxsim.Quirks{NameColumns: 200, InitiatorColumns: 250}},
 		"as the fixtures":           {quirks: eqlxsim.Quirks{Terse: true, ShortShow: true}},
+		"prefilled late":            {quirks: eqlxsim.Quirks{LatePrefill: true}},
+		"late without echo":         {quirks: eqlxsim.Quirks{LatePrefill: true, NoEcho: true}},
+		"no exact sizes":            {quirks: eqlxsim.Quirks{RoughSizes: true}},
+		"no exact sizes, hangs up":  {quirks: eqlxsim.Quirks{RoughSizes: true, CloseAfterError: true}},
+		"user names cut":            {quirks: eqlxsim.Quirks{CutUsers: 4}, group: chapGroup(), driver: chapDriver()},
+		"user names broken":         {quirks: eqlxsim.Quirks{UserColumns: 4, InitiatorColumns: 8}, group: chapGroup(), driver: chapDriver()},
+		"other words":               {group: eqlxsim.Config{Errors: map[string]string{"Volume %s already exists.": "E1234", "Snapshot %s already exists.": "E1235"}}},
 		"no snapshot descriptions":  {quirks: eqlxsim.Quirks{NoSnapshotDescription: true}},
 		"no descriptions, prefill":  {quirks: eqlxsim.Quirks{NoSnapshotDescription: true, Prefill: true}},
 		"slow":                      {quirks: eqlxsim.Quirks{Delay: time.Millisecond}},
@@ -127,7 +134,7 @@ func TestConformance(t *testing.T) {
 		"fewer sessions than asked": {group: eqlxsim.Config{MaxSessions: 2}, driver: eqlx.Config{MaxSessions: 3, Retries: 50}},
 		"thick":                     {driver: eqlx.Config{ThickProvision: true}},
 		"multihost":                 {driver: eqlx.Config{MultihostAccess: true}},
-		"chap":                      {group: eqlxsim.Config{CHAPUsers: []string{"chapadmin"}}, driver: eqlx.Config{CHAP: true, CHAPUsername: "chapadmin", CHAPPassword: chapSecret}},
+		"chap":                      {group: chapGroup(), driver: chapDriver()},
 		"asks for the password":     {group: eqlxsim.Config{KeyboardInteractive: true}},
 		"another pool":              {group: eqlxsim.Config{Pools: []eqlxsim.Pool{{Name: "default", CapacityGB: capacity}, {Name: "fast", CapacityGB: capacity}}}, driver: eqlx.Config{Pool: "fast"}},
 		"another template":          {driver: eqlx.Config{VolumeTemplate: "os.<id>-prod", SnapshotTemplate: "s-%s"}},
@@ -154,6 +161,12 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+func chapGroup() eqlxsim.Config { return eqlxsim.Config{CHAPUsers: []string{"chapadmin"}} }
+
+func chapDriver() eqlx.Config {
+	return eqlx.Config{CHAP: true, CHAPUsername: "chapadmin", CHAPPassword: chapSecret}
 }
 
 func create(t testing.TB, d storage.Driver, id string, gb int64) *storage.Volume {

@@ -3,6 +3,7 @@ package eqlx
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/crowbarkit/crowbarkit/storage"
@@ -28,6 +29,9 @@ type CommandError struct {
 }
 
 func (e *CommandError) Error() string {
+	if busy := (*storage.BusyError)(nil); errors.As(e.kind, &busy) { // which has the same message
+		return fmt.Sprintf("%v: the group says to %q: %.500s", storage.ErrBusy, e.Command, e.Message)
+	}
 	if e.kind != nil {
 		return fmt.Sprintf("%v: the group says to %q: %.500s", e.kind, e.Command, e.Message)
 	}
@@ -39,7 +43,8 @@ func (e *CommandError) Unwrap() error { return e.kind }
 
 // errorWords tell the kind of an error, the first that fits. Only "does not exist" is known
 // from Cinder's driver; the others are what a group can be expected to say, and an error that
-// fits none stays a CommandError of no kind.
+// fits none stays a CommandError of no kind. What the command itself said does not count: a volume
+// may be called "connection".
 func errorWords() []struct {
 	words string
 	kind  error
@@ -73,13 +78,32 @@ func errorWords() []struct {
 func commandError(line, message string) *CommandError {
 	e := &CommandError{Command: line, Message: message}
 	lower := strings.ToLower(message)
-	for _, w := range errorWords() {
-		if strings.Contains(lower, w.words) {
-			if e.kind = w.kind; w.kind == storage.ErrBusy {
-				e.kind = &storage.BusyError{Dependents: []string{strings.TrimSuffix(message, ".")}}
-			}
-			break
+	for _, word := range strings.Fields(line) {
+		if word = strings.ToLower(word); !slices.Contains(keywords(), word) {
+			lower = strings.ReplaceAll(lower, word, "")
 		}
 	}
+	for _, w := range errorWords() {
+		if !strings.Contains(lower, w.words) {
+			continue
+		}
+		switch e.kind = w.kind; {
+		case w.kind == storage.ErrBusy:
+			e.kind = &storage.BusyError{Dependents: []string{strings.TrimSuffix(message, ".")}}
+		case w.kind != storage.ErrNotFound:
+		case strings.Contains(lower, "pool"):
+			e.kind = fmt.Errorf("%w: see the option eqlx_pool", storage.ErrInvalid)
+		case strings.Contains(lower, "chap"), strings.Contains(lower, "user"):
+			e.kind = fmt.Errorf("%w: see the option chap_username", storage.ErrInvalid)
+		}
+		break
+	}
 	return e
+}
+
+// keywords are the words of commands that are no arguments.
+func keywords() []string {
+	return []string{"access", "authmethod", "chap", "clone", "create", "create-now", "delete", "description", "enable",
+		"grpparams", "initiator", "multihost-access", "no-snap", "offline", "online", "pool", "rename", "select", "show",
+		"size", "snapshot", "thin-provision", "username", "volume"}
 }

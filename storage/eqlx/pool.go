@@ -57,12 +57,13 @@ type pool struct {
 	commandLevel                      slog.Level
 	slots                             chan struct{}
 	closing                           chan struct{}
-	freed                             chan struct{} // an element goes to somebody whom the group did not admit
 	running                           sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
-	idle   []*conn // the last used is the last
+	lacks  []string      // of the settings that a group need not know
+	idle   []*conn       // the last used is the last
+	back   chan struct{} // closed when the next session comes back
 	open   map[*conn]struct{}
 }
 
@@ -73,11 +74,12 @@ func newPool(c Config) (*pool, error) {
 		minSessions: max(0, c.MinSessions), maxSessions: c.MaxSessions, retries: max(0, c.Retries),
 		legacy: c.LegacyAlgorithms, username: c.Username,
 		dialer: c.Dial, clock: c.Clock, log: c.Logger, commandLevel: slog.LevelDebug,
-		slots: make(chan struct{}, c.MaxSessions), closing: make(chan struct{}), freed: make(chan struct{}), open: map[*conn]struct{}{},
+		slots: make(chan struct{}, c.MaxSessions), closing: make(chan struct{}), open: map[*conn]struct{}{},
 	}
 	if c.LogCommands {
 		p.commandLevel = slog.LevelInfo
 	}
+	p.back = make(chan struct{})
 	p.hosts = &hostKeys{address: p.address, pin: c.HostKey, file: c.KnownHostsFile, strict: c.StrictHostKey, log: c.Logger}
 	if p.dialer == nil {
 		p.dialer = (&net.Dialer{}).DialContext
@@ -144,7 +146,7 @@ func (p *pool) run(ctx context.Context, k kind, line string) ([]string, error) {
 			}
 			return lines, err
 		}
-		if k < changes && ctx.Err() == nil && p.pause(ctx, began, attempt) {
+		if k < changes && ctx.Err() == nil && p.pause(ctx, began, attempt, nil) {
 			p.log.Debug("no answer; repeating", "command", line, "attempt", attempt+1, "error", err)
 			continue
 		}
@@ -161,8 +163,8 @@ func (p *pool) run(ctx context.Context, k kind, line string) ([]string, error) {
 	}
 }
 
-// pause waits before the next attempt; false is that there should be none.
-func (p *pool) pause(ctx context.Context, began time.Time, attempt int) bool {
+// pause waits before the next attempt, or until back is closed; false is that there should be none.
+func (p *pool) pause(ctx context.Context, began time.Time, attempt int, back <-chan struct{}) bool {
 	if attempt >= p.retries || p.retryTime > 0 && p.clock.Now().Sub(began) >= p.retryTime {
 		return false
 	}
@@ -172,7 +174,7 @@ func (p *pool) pause(ctx context.Context, began time.Time, attempt int) bool {
 	select {
 	case <-p.clock.After(longest/2 + rand.N(longest/2)):
 		return true
-	case <-p.freed:
+	case <-back:
 		return true
 	case <-p.closing:
 	case <-ctx.Done():
@@ -263,8 +265,9 @@ func (p *pool) acquire(ctx context.Context) (*conn, error) {
 // more, it waits for one that comes back.
 func (p *pool) take(ctx context.Context) (*conn, error) {
 	began := p.clock.Now()
+	crowded := false // the group's last places are held by this pool
 	for attempt := 0; ; {
-		c, others, err := p.pop()
+		c, others, back, err := p.pop()
 		if err != nil {
 			return nil, err
 		}
@@ -275,6 +278,14 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
+			continue
+		}
+		if crowded && others > 0 {
+			again, err := p.wait(ctx, back)
+			if err != nil {
+				return nil, err
+			}
+			crowded = !again
 			continue
 		}
 		c, err = p.dial(ctx)
@@ -288,11 +299,12 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 		case errors.Is(err, ErrClosed):
 			return nil, err
 		case others > 0 && errors.As(err, &refused):
-			attempt = 0 // the group's last place is held by this pool
+			crowded = true
+			continue
 		case permanent(err):
 			return nil, fmt.Errorf("%w: %s: %w", ErrConnect, p.address, explain(err))
 		}
-		if !p.pause(ctx, began, attempt) {
+		if !p.pause(ctx, began, attempt, back) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrConnect, p.address, explain(err))
 		}
 		attempt++
@@ -300,23 +312,42 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 	}
 }
 
-// pop takes the last used idle session, if there is one, and tells how many are open.
-func (p *pool) pop() (c *conn, open int, err error) {
+// lookAgain is how often a pool that has sessions asks a group for more which had no place: the
+// pool's own come back and are waited for.
+const lookAgain = 5 * time.Second
+
+// wait waits until a session comes back, or it is time to ask the group again.
+func (p *pool) wait(ctx context.Context, back <-chan struct{}) (again bool, err error) {
+	select {
+	case <-back:
+		return false, nil
+	case <-p.clock.After(lookAgain):
+		return true, nil
+	case <-p.closing:
+		return false, ErrClosed
+	case <-ctx.Done():
+		return false, fmt.Errorf("eqlx: connect to %s: %w", p.address, ctx.Err())
+	}
+}
+
+// pop takes the last used idle session, if there is one, and tells how many are open and when the
+// next one comes back.
+func (p *pool) pop() (c *conn, open int, back <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, 0, ErrClosed
+		return nil, 0, nil, ErrClosed
 	}
 	if n := len(p.idle); n > 0 {
 		c, p.idle = p.idle[n-1], p.idle[:n-1]
 	}
-	return c, len(p.open), nil
+	return c, len(p.open), p.back, nil
 }
 
 // reuse reports whether an idle session can take a command, and drops it if not.
 func (p *pool) reuse(ctx context.Context, c *conn) bool {
 	if c.alive() && p.clock.Now().Sub(c.used) <= idleTime {
-		if c.shell.usable(ctx) {
+		if c.shell.usable() {
 			return true
 		}
 		// A line with text in it; the connection is good for another shell.
@@ -340,10 +371,10 @@ func (p *pool) release(c *conn, good bool) {
 		p.drop(c)
 	}
 	<-p.slots
-	select {
-	case p.freed <- struct{}{}: // to somebody whom the group did not admit
-	default:
-	}
+	p.mu.Lock()
+	close(p.back) // for those whom the group did not admit
+	p.back = make(chan struct{})
+	p.mu.Unlock()
 }
 
 // drop closes a session and waits until the group knows, so that it frees its place there.
@@ -422,6 +453,9 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 	p.mu.Unlock()
 	if err := p.shell(limited, c); err != nil {
 		p.drop(c)
+		if errors.Is(err, errLacks) {
+			return p.dial(ctx) // which leaves it out
+		}
 		return nil, err
 	}
 	p.running.Go(func() { p.keepAlive(c) })
@@ -432,13 +466,32 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 func (p *pool) shell(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	s, err := openShell(ctx, c.client, p.group, p.timeout, p.running.Go)
+	settings := shellSettings()
+	p.mu.Lock()
+	for _, setting := range []string{noReprint, exactSizes} {
+		if !slices.Contains(p.lacks, setting) {
+			settings = append(settings, setting)
+		}
+	}
+	p.mu.Unlock()
+	s, err := openShell(ctx, c.client, p.group, settings, p.timeout, p.running.Go)
+	var said *CommandError
+	if errors.As(err, &said) && !slices.Contains(shellSettings(), said.Command) {
+		p.mu.Lock()
+		p.lacks = append(p.lacks, said.Command)
+		p.mu.Unlock()
+		p.log.Info("the group does not know a setting", "error", said)
+		return errLacks
+	}
 	if err != nil {
 		return err
 	}
 	c.shell = s
 	return nil
 }
+
+// errLacks is a session that was spoilt by finding out that the group does not know a setting.
+var errLacks = errors.New("eqlx: the group does not know a setting")
 
 // keepAlive asks for a sign of life now and then and ends a connection that gives none. It also
 // closes sessions that nobody needs.

@@ -42,15 +42,26 @@ func splitLines(text []byte) []string {
 }
 
 // reply returns the lines of a reply without the echo of the command, if there is one: alone,
-// behind the prompt, or broken over lines.
-func reply(text []byte, prompt, command string) []string {
-	lines := splitLines(text)
+// behind the prompt, or broken over lines. It comes first; anywhere: or behind something else, which
+// is then not of the reply.
+func reply(text []byte, prompt, command string, anywhere bool) (lines []string, echoed bool) {
+	lines = splitLines(text)
 	for len(lines) > 0 && strings.TrimSpace(lines[0]) == "" {
 		lines = lines[1:]
 	}
-	if len(lines) == 0 {
-		return nil
+	for i := range lines {
+		if rest, ok := behindEcho(lines[i:], prompt, command); ok {
+			return rest, true
+		}
+		if !anywhere {
+			break
+		}
 	}
+	return lines, false
+}
+
+// behindEcho returns what follows the echo that lines begin with.
+func behindEcho(lines []string, prompt, command string) ([]string, bool) {
 	rest := command
 	for i, line := range lines {
 		if i == 0 {
@@ -64,10 +75,20 @@ func reply(text []byte, prompt, command string) []string {
 			break
 		}
 		if rest = strings.TrimLeft(rest, " "); rest == "" {
-			return lines[i+1:]
+			return lines[i+1:], true
 		}
 	}
-	return lines
+	return nil, false
+}
+
+var showLine = regexp.MustCompile(`^volume select (?:\S+ snapshot select )?(\S+) show$`)
+
+// answers reports whether lines can be the reply to a command: of a volume or snapshot that is
+// shown, the name must be the one asked for, where it is told.
+func answers(command string, lines []string) bool {
+	m := showLine.FindStringSubmatch(command)
+	name, told := after(lines, "Name:")
+	return m == nil || !told || strings.EqualFold(name, m[1])
 }
 
 // failed returns what a line of error says, or "". "NoError: …" is no error.
@@ -152,6 +173,23 @@ func parseSize(text string) (int64, error) {
 	return int64(f), nil
 }
 
+// slack is by how much a volume's size may differ from what was printed: half of its last digit, of
+// which there are two at least, as zeroes are left out. What is smaller than a gigabyte makes no
+// difference where sizes are whole gigabytes.
+func slack(text string) int64 {
+	m := sizePattern.FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	_, decimals, _ := strings.Cut(m[1], ".")
+	unit := map[string]float64{"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40, "PB": 1 << 50}[m[2]]
+	n := int64(math.Ceil(unit / math.Pow10(max(2, len(decimals))) / 2))
+	if n < gigabyte {
+		return 0
+	}
+	return n
+}
+
 // roundUp returns the whole gigabytes, in bytes, that hold n bytes.
 func roundUp(n int64) int64 { return (n + gigabyte - 1) / gigabyte * gigabyte }
 
@@ -195,7 +233,9 @@ func parsePool(lines []string) (poolInfo, string) {
 
 // An info is what "show" tells of a volume or snapshot. A count of -1 is not told.
 type info struct {
-	size                   int64 // bytes, 0 = not told
+	name                   string // "" = not told
+	size                   int64  // bytes, 0 = not told
+	slack                  int64  // it may be so much more or less
 	iqn, description       string
 	connections, snapshots int
 	offline                bool
@@ -223,8 +263,9 @@ func parseShow(lines []string) info {
 	}
 	v := info{iqn: values["iSCSI Name"], description: values["Description"], connections: count(values["Connections"]), snapshots: count(values["Snapshots"])}
 	v.offline = strings.HasPrefix(values["Status"], "offline")
+	v.name = values["Name"]
 	if n, err := parseSize(values["Size"]); err == nil {
-		v.size = n
+		v.size, v.slack = n, slack(values["Size"])
 	}
 	return v
 }
@@ -239,7 +280,7 @@ func count(text string) int {
 
 // An accessRecord is a row of "access show".
 type accessRecord struct {
-	id, initiator, method, username string
+	id, initiator, address, method, username, applies string
 }
 
 var accessRow = regexp.MustCompile(`^([0-9]+)\s+(\S+)(.*)$`)
@@ -249,35 +290,57 @@ var accessRow = regexp.MustCompile(`^([0-9]+)\s+(\S+)(.*)$`)
 // initiator. The user name is blank where the method is none.
 func parseAccess(lines []string) []accessRecord {
 	var records []accessRecord
-	open := false
+	open, methodAt := false, 0
 	for _, line := range lines {
 		if m := accessRow.FindStringSubmatch(line); m != nil {
 			r := accessRecord{id: m[1], initiator: m[2]}
 			rest := strings.Fields(m[3])
+			methodAt = len(line)
 			for i, word := range rest {
-				if word == "none" || word == "chap" {
-					r.method = word
-					if word == "chap" && i+2 < len(rest) {
-						r.username = rest[i+1]
-					}
-					break
+				method := strings.ToLower(word)
+				if method != "none" && method != "chap" {
+					continue
 				}
+				r.method, methodAt = method, strings.Index(line, " "+word)
+				if i > 0 {
+					r.address = rest[i-1]
+				}
+				if n := len(rest); n > i+1 {
+					r.applies = strings.ToLower(rest[n-1])
+				}
+				if method == "chap" && i+2 < len(rest) {
+					r.username = rest[i+1]
+				}
+				break
 			}
 			// A record by address or account alone leaves the initiator blank.
 			if !strings.Contains(r.initiator, ":") && !isTargetName(r.initiator) {
+				if r.address == "" {
+					r.address = r.initiator
+				}
 				r.initiator = ""
 			}
 			records, open = append(records, r), true
 			continue
 		}
 		indented := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
-		if words := strings.Fields(line); open && indented && len(words) == 1 {
-			if r := &records[len(records)-1]; r.initiator != "" {
-				r.initiator += words[0]
-			}
+		words := strings.Fields(line)
+		if !open || !indented || len(words) == 0 || len(words) > 2 {
+			open = false
 			continue
 		}
-		open = false
+		// The rest of the initiator stands left of the method, that of the user name right of it.
+		r := &records[len(records)-1]
+		if strings.Index(line, words[len(words)-1]) > methodAt {
+			r.username += words[len(words)-1]
+			words = words[:len(words)-1]
+		} else if len(words) == 2 {
+			r.username += words[1]
+			words = words[:1]
+		}
+		if len(words) > 0 && r.initiator != "" {
+			r.initiator += words[0]
+		}
 	}
 	return records
 }

@@ -72,13 +72,13 @@ func TestReply(t *testing.T) {
 		"empty line first":  "\r\n" + line + "\r\nSize: 1GB\r\nx",
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, []string{"Size: 1GB", "x"}, reply([]byte(text), "g-0> ", line))
+			require.Equal(t, []string{"Size: 1GB", "x"}, mustReply(text, "g-0> ", line))
 		})
 	}
-	require.Empty(t, reply([]byte(line+"\r\n"), "g-0> ", line))
-	require.Empty(t, reply(nil, "g-0> ", line))
+	require.Empty(t, mustReply(line+"\r\n", "g-0> ", line))
+	require.Empty(t, mustReply("", "g-0> ", line))
 	// What only begins like the command is a reply.
-	require.Equal(t, []string{"volume", "other"}, reply([]byte("volume\r\nother"), "g-0> ", line))
+	require.Equal(t, []string{"volume", "other"}, mustReply("volume\r\nother", "g-0> ", line))
 }
 
 func TestFailed(t *testing.T) {
@@ -194,7 +194,7 @@ Type: not-replicated
 ReplicationReserveSpace: 0MB`
 	v = parseShow(strings.Split(printed, "\n"))
 	require.Equal(t, info{
-		size: 1 << 30, connections: 1, snapshots: -1,
+		name: "volume-74cf9c04-4543-47ae-a937-a9b7c6c921e7", size: 1 << 30, connections: 1, snapshots: -1,
 		iqn: "iqn.2001-05.com.equallogic:0-8a0906-19f91850c-067000000b4532cl-volume-74cf9c04-4543-47ae-a937-a9b7c6c921e7",
 	}, v)
 
@@ -219,21 +219,28 @@ func TestParseAccess(t *testing.T) {
 	}{
 		"empty [T]":  {},
 		"header":     {lines: table()},
-		"broken [T]": {table("1   iqn.1993-08.org.debian:01:a0b *.*.*.*       none        both", "       1c2d3e4f5"), []accessRecord{{"1", iqn, "none", ""}}},
+		"broken [T]": {table("1   iqn.1993-08.org.debian:01:a0b *.*.*.*       none        both", "       1c2d3e4f5"), []accessRecord{{"1", iqn, "*.*.*.*", "none", "", "both"}}},
 		"two broken [T]": {
 			table("1   iqn.1993-08.org.debian:01:222 *.*.*.*       none        both", "       7dab76162",
 				"2   iqn.1993-08.org.debian:01:a0b *.*.*.*       none        both", "       1c2d3e4f5"),
-			[]accessRecord{{"1", "iqn.1993-08.org.debian:01:2227dab76162", "none", ""}, {"2", iqn, "none", ""}},
+			[]accessRecord{{"1", "iqn.1993-08.org.debian:01:2227dab76162", "*.*.*.*", "none", "", "both"}, {"2", iqn, "*.*.*.*", "none", "", "both"}},
 		},
 		"whole, then broken": {
 			table("1   iqn.2012-07.x:a *.*.*.*       none                  both",
 				"12  iqn.1993-08.org.debian:01:a0b *.*.*.*       chap       chapadmin  both", "       1c2d3e4f5"),
-			[]accessRecord{{"1", "iqn.2012-07.x:a", "none", ""}, {"12", iqn, "chap", "chapadmin"}},
+			[]accessRecord{{"1", "iqn.2012-07.x:a", "*.*.*.*", "none", "", "both"}, {"12", iqn, "*.*.*.*", "chap", "chapadmin", "both"}},
 		},
-		"echo first": {append([]string{"volume select v access show"}, table("1   iqn.2012-07.x:a *.*.*.* none both")...), []accessRecord{{"1", "iqn.2012-07.x:a", "none", ""}}},
+		"echo first": {append([]string{"volume select v access show"}, table("1   iqn.2012-07.x:a *.*.*.* none both")...), []accessRecord{{"1", "iqn.2012-07.x:a", "*.*.*.*", "none", "", "both"}}},
 		"by address": {table("1                   192.0.2.*     none                  both", "2   *               *.*.*.*       chap       u          both"),
-			[]accessRecord{{"1", "", "none", ""}, {"2", "", "chap", "u"}}},
-		"broken twice": {table("1   iqn.2012 *.*.*.* none both", "       -07.com.", "       example:a", "", "       no part of it"), []accessRecord{{"1", "iqn.2012-07.com.example:a", "none", ""}}},
+			[]accessRecord{{"1", "", "192.0.2.*", "none", "", "both"}, {"2", "", "*.*.*.*", "chap", "u", "both"}}},
+		"broken twice": {table("1   iqn.2012 *.*.*.* none both", "       -07.com.", "       example:a", "", "       no part of it"), []accessRecord{{"1", "iqn.2012-07.com.example:a", "*.*.*.*", "none", "", "both"}}},
+		"two cells broken": {table(
+			"1   iqn.1993-08.org *.*.*.*       chap       chapadmin- both    ", "    .debian:01:a0b1               ",
+			"2   iqn.1993-08.org *.*.*.*       CHAP       chapadmin- volume", "    .debian:01:a0b2                    production",
+			"3   iqn.2012-07.x:a 192.0.2.7     chap       chapadmin- snapshot", "                                       production"),
+			[]accessRecord{{"1", "iqn.1993-08.org.debian:01:a0b1", "*.*.*.*", "chap", "chapadmin-", "both"},
+				{"2", "iqn.1993-08.org.debian:01:a0b2", "*.*.*.*", "chap", "chapadmin-production", "volume"},
+				{"3", "iqn.2012-07.x:a", "192.0.2.7", "chap", "chapadmin-production", "snapshot"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, test.want, parseAccess(test.lines))
@@ -275,7 +282,7 @@ func FuzzScan(f *testing.F) {
 		require.True(t, bytes.HasPrefix(received[end:], []byte("group-0> ")))
 		require.False(t, bytes.ContainsAny(received[end:], "\r\n"))
 		require.True(t, end == 0 || received[end-1] == '\n' || received[end-1] == '\r')
-		for _, line := range reply(received[:end], "group-0> ", "volume show") {
+		for _, line := range mustReply(string(received[:end]), "group-0> ", "volume show") {
 			require.False(t, strings.ContainsAny(line, "\r\n"))
 		}
 	})
@@ -316,4 +323,10 @@ func FuzzReplies(f *testing.F) {
 			require.NotEmpty(t, commandError("x", message).Error())
 		}
 	})
+}
+
+// mustReply is reply without its second value.
+func mustReply(text, prompt, command string) []string {
+	lines, _ := reply([]byte(text), prompt, command, false)
+	return lines
 }

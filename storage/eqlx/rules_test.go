@@ -164,7 +164,7 @@ func TestManage(t *testing.T) {
 	create(t, d, "own", 1)
 	found, err := d.Manageable(ctx, "", 10)
 	require.NoError(t, err)
-	require.Equal(t, []storage.Manageable{{Name: "Mixed", SizeBytes: 1084479243}, {Name: "b", SizeBytes: 1 << 30}, {Name: "used", SizeBytes: 1 << 30, Reason: "1 iSCSI connections"}}, found)
+	require.Equal(t, []storage.Manageable{{Name: "Mixed", SizeBytes: 1085276160}, {Name: "b", SizeBytes: 1 << 30}, {Name: "used", SizeBytes: 1 << 30, Reason: "1 iSCSI connections"}}, found)
 	_, err = d.Manage(ctx, "x", "used")
 	require.Equal(t, []string{"1 iSCSI connections"}, busy(t, err))
 	_, err = d.Manage(ctx, "own", "b")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,13 +16,20 @@ import (
 const (
 	// maxReply bounds a reply; a table of 10,000 volumes has about 1 MB.
 	maxReply = 16 << 20
-	// settle is how long the group may take to put a bad command behind its prompt.
-	settle = 10 * time.Millisecond
 	// quiet is how long another prompt must stand before it is the wrong one.
 	quiet = 2 * time.Second
 )
 
-// shellSettings are sent once in each shell, as Cinder's driver does in this order.
+// What a Proxmox plugin sends to real groups and Cinder's driver did not; a group need not know it.
+// exactSizes has sizes printed in MB: else a volume of 1 TB or more is shown in hundredths of a TB
+// only. noReprint keeps a command that failed from being put behind the next prompt.
+const (
+	exactSizes = "cli-settings displayinMB on"
+	noReprint  = "cli-settings reprintBadInput off"
+)
+
+// shellSettings are sent once in each shell, as Cinder's driver does in this order. Those above
+// follow.
 func shellSettings() []string {
 	return []string{
 		"stty columns 255",
@@ -64,13 +72,15 @@ type shell struct {
 	err      error         // why nothing more will come
 	arrived  chan struct{} // holds one element when something has changed
 
-	broken    bool      // there is text behind the prompt
-	settledAt time.Time // earliest time of the next command
+	echoes   bool // every command is repeated in front of its reply
+	echoed   bool // the last one was
+	reprints bool // the group may put a command that failed behind the prompt
+	broken   bool // it has, or may have
 }
 
 // openShell opens a session on the connection, waits for the prompt and sends the settings.
 // reader runs what reads.
-func openShell(ctx context.Context, client *ssh.Client, group string, timeout time.Duration, reader func(func())) (*shell, error) {
+func openShell(ctx context.Context, client *ssh.Client, group string, settings []string, timeout time.Duration, reader func(func())) (*shell, error) {
 	// There is no other way to end a blocked OpenChannel.
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	channel, requests, err := client.OpenChannel("session", nil)
@@ -79,7 +89,7 @@ func openShell(ctx context.Context, client *ssh.Client, group string, timeout ti
 		return nil, fmt.Errorf("open a session: %w", err)
 	}
 	reader(func() { ssh.DiscardRequests(requests) })
-	s := &shell{channel: channel, prompt: group + "> ", arrived: make(chan struct{}, 1)}
+	s := &shell{channel: channel, prompt: group + "> ", arrived: make(chan struct{}, 1), reprints: !slices.Contains(settings, noReprint)}
 	reader(s.read)
 	ok, err := channel.SendRequest("shell", true, nil)
 	if !stop() && err == nil {
@@ -96,12 +106,15 @@ func openShell(ctx context.Context, client *ssh.Client, group string, timeout ti
 		s.close()
 		return nil, fmt.Errorf("wait for the prompt: %w", err)
 	}
-	for _, line := range shellSettings() {
+	echoes := true
+	for _, line := range settings {
 		if _, err := s.do(ctx, line, timeout); err != nil {
 			s.close()
 			return nil, err
 		}
+		echoes = echoes && s.echoed
 	}
+	s.echoes = echoes
 	return s, nil
 }
 
@@ -171,13 +184,7 @@ func (s *shell) await(ctx context.Context, timeout time.Duration, greeting bool)
 }
 
 // usable reports whether the next command would begin on an empty line.
-func (s *shell) usable(ctx context.Context) bool {
-	if wait := time.Until(s.settledAt); wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
-	}
+func (s *shell) usable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.broken && s.err == nil && len(s.received) == 0
@@ -189,7 +196,7 @@ func (s *shell) do(ctx context.Context, line string, timeout time.Duration) ([]s
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !s.usable(ctx) {
+	if !s.usable() {
 		return nil, errUnsent
 	}
 	if _, err := s.channel.Write([]byte(line + "\r")); err != nil {
@@ -198,20 +205,31 @@ func (s *shell) do(ctx context.Context, line string, timeout time.Duration) ([]s
 		return nil, errUnsent
 	}
 	text, prefilled, err := s.await(ctx, timeout, false)
-	lines := reply(text, s.prompt, line)
+	lines, echoed := reply(text, s.prompt, line, s.echoes)
+	s.echoed = echoed
 	message := failed(lines)
+	// A group that prints its prompt once too often would pair each answer with the next command.
+	stranger := s.echoes && !echoed && len(s.prompt)+len(line) < columns
 	if err != nil {
 		// Some errors come without a prompt, and then the group hangs up.
 		whole := len(text) > 0 && text[len(text)-1] == '\n'
-		if message != "" && whole && ctx.Err() == nil && !errors.Is(err, errTimeout) {
+		if message != "" && whole && !stranger && ctx.Err() == nil && !errors.Is(err, errTimeout) {
 			return nil, commandError(line, message)
 		}
 		return nil, &lostError{command: line, cause: err}
 	}
-	s.broken = prefilled
+	if stranger || message == "" && !answers(line, lines) {
+		return nil, &lostError{command: line, cause: errStranger}
+	}
+	s.broken = prefilled || message != "" && s.reprints // which may come late
 	if message != "" {
-		s.settledAt = time.Now().Add(settle)
 		return nil, commandError(line, message)
 	}
 	return lines, nil
 }
+
+// columns is the width that shells are set to: longer lines may be broken.
+const columns = 255
+
+// errStranger is a reply to another command.
+var errStranger = errors.New("what came is the answer to another command")

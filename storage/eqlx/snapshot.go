@@ -265,19 +265,20 @@ func (d *Driver) GetSnapshot(ctx context.Context, volumeID, id string) (*storage
 	if err := checkIDs(volumeID, id); err != nil {
 		return nil, err
 	}
-	volumeName := d.volumes.name(volumeID)
-	s, err := d.showSnapshot(ctx, volumeName, d.snapshots.name(id))
+	s, err := d.sizedSnapshot(ctx, d.volumes.name(volumeID), d.snapshots.name(id))
 	if err != nil {
 		return nil, aboutSnapshot(volumeID, id, err)
 	}
-	if s.size == 0 {
-		v, err := d.show(ctx, volumeName)
-		if err != nil {
-			return nil, aboutSnapshot(volumeID, id, err)
-		}
-		s.size = v.size
-	}
 	return &storage.Snapshot{ID: id, VolumeID: volumeID, SizeBytes: roundUp(s.size)}, nil
+}
+
+// sizedSnapshot asks for a snapshot, and for its volume where the group does not tell its size.
+func (d *Driver) sizedSnapshot(ctx context.Context, volumeName, name string) (info, error) {
+	s, err := d.showSnapshot(ctx, volumeName, name)
+	if err != nil || s.size != 0 {
+		return s, err
+	}
+	return d.show(ctx, volumeName)
 }
 
 // ListSnapshots lists a volume's snapshots, with one command for their names and one for the
@@ -343,39 +344,51 @@ func (d *Driver) DeleteSnapshot(ctx context.Context, volumeID, id string) error 
 
 // CreateFromSnapshot copies a snapshot to a new volume.
 func (d *Driver) CreateFromSnapshot(ctx context.Context, spec storage.VolumeSpec, volumeID, snapshotID string) (*storage.Volume, error) {
-	s, err := d.GetSnapshot(ctx, volumeID, snapshotID)
-	if err != nil {
+	if err := checkIDs(volumeID, snapshotID); err != nil {
 		return nil, err
 	}
-	return d.copy(ctx, spec, s.SizeBytes, volume(d.volumes.name(volumeID),
-		lit("snapshot select"), arg(d.snapshots.name(snapshotID)), lit("clone")))
+	volumeName, name := d.volumes.name(volumeID), d.snapshots.name(snapshotID)
+	s, err := d.sizedSnapshot(ctx, volumeName, name)
+	if err != nil {
+		return nil, aboutSnapshot(volumeID, snapshotID, err)
+	}
+	return d.copy(ctx, spec, s, volume(volumeName, lit("snapshot select"), arg(name), lit("clone")))
 }
 
 // Clone copies a volume, which may be in use.
 func (d *Driver) Clone(ctx context.Context, spec storage.VolumeSpec, sourceID string) (*storage.Volume, error) {
-	source, err := d.Get(ctx, sourceID)
-	if err != nil {
+	if err := checkIDs(sourceID); err != nil {
 		return nil, err
 	}
-	return d.copy(ctx, spec, source.SizeBytes, volume(source.Name, lit("clone")))
+	name := d.volumes.name(sourceID)
+	source, err := d.show(ctx, name)
+	if err != nil {
+		return nil, about(sourceID, err)
+	}
+	return d.copy(ctx, spec, source, volume(name, lit("clone")))
 }
 
 // copy finishes a clone command with the new volume's name and makes it.
-func (d *Driver) copy(ctx context.Context, spec storage.VolumeSpec, source int64, parts []part) (*storage.Volume, error) {
+func (d *Driver) copy(ctx context.Context, spec storage.VolumeSpec, source info, parts []part) (*storage.Volume, error) {
 	if err := checkIDs(spec.ID); err != nil {
 		return nil, err
 	}
 	if spec.SizeBytes == 0 {
-		spec.SizeBytes = source
+		spec.SizeBytes = source.size
 	}
 	size, err := wanted(spec.SizeBytes)
 	if err != nil {
 		return nil, err
 	}
-	if size < source {
-		return nil, about(spec.ID, fmt.Errorf("%w: %d bytes, the source has %d", storage.ErrInvalid, size, source))
+	has := roundUp(source.size)
+	switch {
+	case size < has-source.slack:
+		return nil, about(spec.ID, fmt.Errorf("%w: %d bytes, the source has %d bytes", storage.ErrInvalid, size, has))
+	case size != has && size <= has+source.slack:
+		return nil, about(spec.ID, fmt.Errorf("%w: %d bytes, the source has about %d bytes, and the group tells no better; ask for the source's size, or more than %d bytes",
+			storage.ErrInvalid, size, has, has+source.slack))
 	}
 	parts = append(parts, arg(d.volumes.name(spec.ID)))
-	made := maker{d: d, id: spec.ID, size: size, source: source}
+	made := maker{d: d, id: spec.ID, size: size, source: has}
 	return made.run(ctx, append(parts, d.identity(spec.ID)...))
 }

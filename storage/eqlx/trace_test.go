@@ -34,7 +34,7 @@ var arrayMade = regexp.MustCompile(`volume-[0-9a-f-]+-\d{4}-\d\d-\d\d-\d\d:\d\d:
 //   - a first attach asks for the group's address, which Cinder's driver did at set-up;
 //   - the snapshot is marked until it has its name;
 //   - an access record is looked for before a volume is deleted;
-//   - unmanage changes the name, as the name says whose a volume is;
+//   - unmanage changes the name, as the name says whose a volume is, and before the description;
 //   - a repeated attach or detach changes nothing; a missing snapshot or volume is asked for
 //     once, not three times.
 func TestTrace(t *testing.T) {
@@ -91,8 +91,9 @@ func TestTrace(t *testing.T) {
 		{"stats", func() error { _, err := d.Stats(ctx); return err }, `
 			pool select default show`},
 		{"unmanage", func() error { _, err := d.Unmanage(ctx, "3333"); return err }, `
-			volume select volume-3333 description "OpenStack UnManaged"
-			+volume rename volume-3333 unmanaged-volume-3333`},
+			+volume rename volume-3333 unmanaged-volume-3333
+			-volume select volume-3333 description "OpenStack UnManaged"
+			+volume select unmanaged-volume-3333 description "OpenStack UnManaged"`},
 		{"manage", func() error { _, err := d.Manage(ctx, "4444", "unmanaged-volume-3333"); return err }, `
 			volume select unmanaged-volume-3333 show
 			volume rename unmanaged-volume-3333 volume-4444
@@ -151,7 +152,8 @@ func TestTrace(t *testing.T) {
 			setup = append(setup, command.Line)
 		}
 	}
-	require.Equal(t, []string{"stty columns 255", "cli-settings confirmation off", "cli-settings paging off", "cli-settings events off", "cli-settings formatoutput off"}, setup)
+	require.Equal(t, []string{"stty columns 255", "cli-settings confirmation off", "cli-settings paging off", "cli-settings events off", "cli-settings formatoutput off",
+		"cli-settings reprintBadInput off", "cli-settings displayinMB on"}, setup)
 }
 
 func TestPoolsThickAndCHAP(t *testing.T) {

@@ -10,8 +10,18 @@ import (
 	"github.com/crowbarkit/crowbarkit/storage"
 )
 
-// show asks for a volume.
+// show asks for a volume of this driver. A name that differs in case is the group's only volume of
+// that name, and somebody else's.
 func (d *Driver) show(ctx context.Context, name string) (info, error) {
+	v, err := d.showAny(ctx, name)
+	if err == nil && v.name != "" && v.name != name {
+		return info{}, fmt.Errorf("%w: the group has %q, which is not this driver's", storage.ErrNotFound, v.name)
+	}
+	return v, err
+}
+
+// showAny asks for a volume.
+func (d *Driver) showAny(ctx context.Context, name string) (info, error) {
 	lines, line, err := d.send(ctx, reads, volume(name, lit("show"))...)
 	if err != nil {
 		return info{}, err
@@ -108,11 +118,10 @@ func (m maker) run(ctx context.Context, parts []part) (*storage.Volume, error) {
 		return nil, about(m.id, m.recover(ctx, grow, err))
 	}
 	if err != nil {
-		return nil, about(m.id, err)
+		return nil, about(m.id, d.taken(ctx, name, err))
 	}
 	if err := m.finish(ctx, grow); err != nil {
-		// The group has said that it is new, so nothing of anybody's is lost with it.
-		stays := d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return d.remove(ctx, name, info{}) })
+		stays := d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return d.removeUnused(ctx, name) })
 		var lost *lostError
 		switch {
 		case stays != nil:
@@ -123,6 +132,18 @@ func (m maker) run(ctx context.Context, parts []part) (*storage.Volume, error) {
 		return nil, about(m.id, err)
 	}
 	return d.as(m.id, m.size), nil
+}
+
+// taken adds storage.ErrExists to what a group said to a command for a new name, if there is a volume
+// of that name: how a group says so is not known.
+func (d *Driver) taken(ctx context.Context, name string, err error) error {
+	if !refused(err) || errors.Is(err, storage.ErrExists) {
+		return err
+	}
+	if _, look := d.showAny(ctx, name); look != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", storage.ErrExists, err)
 }
 
 // told is the error of a command that makes a volume.
@@ -142,7 +163,7 @@ func (m maker) undo(ctx context.Context, grow bool, line string, late func() ([]
 	switch {
 	case err == nil:
 		name := m.d.volumes.name(m.id)
-		m.d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return m.d.remove(ctx, name, info{}) }) //nolint:errcheck // logged
+		m.d.cleanup(ctx, "volume "+name, func(ctx context.Context) error { return m.d.removeUnused(ctx, name) }) //nolint:errcheck // logged
 	case !refused(err):
 		m.recover(ctx, grow, err) //nolint:errcheck // the caller has its error
 	}
@@ -212,38 +233,48 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	name := d.volumes.name(id)
+	if err := d.removeUnused(ctx, name); err != nil {
+		return about(id, err)
+	}
+	d.forget(name)
+	return nil
+}
+
+// removeUnused deletes a volume that has neither snapshots nor access records nor connections;
+// also one that a call made that is taken back: another process may have found and connected it.
+func (d *Driver) removeUnused(ctx context.Context, name string) error {
 	v, err := d.show(ctx, name)
 	if err != nil {
-		return about(id, err)
+		return err
 	}
 	busy := &storage.BusyError{}
 	if v.snapshots != 0 { // or not told
 		dependents, err := d.dependents(ctx, name)
 		if err != nil {
-			return about(id, err)
+			return err
 		}
 		busy.Dependents = dependents
 	}
 	records, err := d.access(ctx, name)
 	if err != nil {
-		return about(id, err)
+		return err
 	}
 	for _, r := range records {
-		if r.initiator != "" && !slices.Contains(busy.Dependents, "connection "+r.initiator) {
-			busy.Dependents = append(busy.Dependents, "connection "+r.initiator)
+		what := "connection " + r.initiator
+		if r.initiator == "" { // by address or account: machines may be connected, or connect next
+			what = "access record " + r.id
+		}
+		if !slices.Contains(busy.Dependents, what) {
+			busy.Dependents = append(busy.Dependents, what)
 		}
 	}
 	if v.connections > 0 && len(busy.Dependents) == 0 {
 		busy.Dependents = append(busy.Dependents, fmt.Sprintf("%d iSCSI connections", v.connections))
 	}
 	if len(busy.Dependents) > 0 {
-		return about(id, busy)
+		return busy
 	}
-	if err := d.remove(ctx, name, v); err != nil {
-		return about(id, err)
-	}
-	d.forget(name)
-	return nil
+	return d.remove(ctx, name, v)
 }
 
 // List lists the volumes that carry the template, with one command, and one more for each
@@ -303,10 +334,14 @@ func (d *Driver) Extend(ctx context.Context, id string, sizeBytes int64) (*stora
 	if err != nil {
 		return nil, about(id, err)
 	}
+	has := roundUp(v.size)
 	switch {
-	case size < roundUp(v.size):
-		return nil, about(id, fmt.Errorf("%w: it has %d bytes, %d are less", storage.ErrInvalid, roundUp(v.size), size))
-	case size > v.size:
+	case size < has-v.slack:
+		return nil, about(id, fmt.Errorf("%w: it has %d bytes, %d bytes are less", storage.ErrInvalid, has, size))
+	case size != has && size <= has+v.slack: // what the group does if that is less is not known
+		return nil, about(id, fmt.Errorf("%w: it has about %d bytes, the group tells no better, and %d bytes may be less; ask for more than %d bytes",
+			storage.ErrInvalid, has, size, has+v.slack))
+	case size > has, size > v.size && v.slack == 0:
 		if err := d.do(ctx, settles, volume(name, lit("size"), gigabytes(size), lit("no-snap"))...); err != nil {
 			return nil, about(id, err)
 		}

@@ -12,10 +12,12 @@ import (
 type terminal struct {
 	columns                             int
 	confirm, paging, events, formatting bool
+	exact                               bool // sizes in MB
 }
 
 // run executes one line and returns what it prints. It runs under the group's lock.
 func (g *Group) run(t *terminal, line string) ([]string, error) {
+	g.terminal = *t
 	words, ok := fields(line)
 	if !ok {
 		return nil, g.fail(errBadCommand)
@@ -51,6 +53,15 @@ func (g *Group) run(t *terminal, line string) ([]string, error) {
 			t.events = on
 		case "formatoutput":
 			t.formatting = on
+		case "reprintbadinput": // [W]
+			if g.config.Quirks.Prefill || g.config.Quirks.LatePrefill {
+				return nil, g.fail(errBadCommand)
+			}
+		case "displayinmb": // [W]
+			if g.config.Quirks.RoughSizes {
+				return nil, g.fail(errBadCommand)
+			}
+			t.exact = on
 		default:
 			return nil, g.fail(errBadCommand)
 		}
@@ -125,9 +136,9 @@ func (g *Group) showPool(name string) ([]string, error) {
 	}
 	taken, reported, volumes := g.used(name)
 	lines := []string{ // the lines and their order [T]
-		"TotalCapacity: " + size(p.CapacityGB<<10),
-		"FreeSpace: " + size(p.CapacityGB<<10-taken),
-		"VolumeReportedSpace: " + size(reported),
+		"TotalCapacity: " + g.size(p.CapacityGB<<10),
+		"FreeSpace: " + g.size(p.CapacityGB<<10-taken),
+		"VolumeReportedSpace: " + g.size(reported),
 		"TotalVolumes: " + strconv.Itoa(volumes),
 	}
 	// The list of volumes follows and is what took so long in big groups [M LP#1661154].

@@ -17,6 +17,9 @@ type Fault struct {
 	Lose Loss
 	// Noise is printed before the reply, each on a line of its own, such as an event message.
 	Noise []string
+	// Event is a message with a prompt after it, though the command still runs; the reply then comes
+	// when the next line has been typed.
+	Event string
 }
 
 // A Loss is the point at which a connection breaks.

@@ -73,14 +73,22 @@ type Quirks struct {
 	// NoEcho groups do not repeat the command line. Real ones do [W]: eayunstack-tools reads
 	// the result from the second line of what Cinder's reader returns.
 	NoEcho bool
-	// Prefill puts a command that failed behind the next prompt: "group-0> volume …" [M ce8b5a3e6].
+	// Prefill puts a command that failed behind the next prompt: "group-0> volume …" [M ce8b5a3e6],
+	// and does not know "cli-settings reprintBadInput", which turns that off [W].
 	Prefill bool
+	// LatePrefill is Prefill with the command so late that the next one is typed behind it [A].
+	LatePrefill bool
 	// CloseAfterError ends the connection after an error instead of printing a prompt [M a76266559].
 	CloseAfterError bool
 	// NameColumns is where the tables of volumes and snapshots break names, 0 = 15.
 	NameColumns int
 	// InitiatorColumns is where the access table breaks initiators, 0 = 29 [T].
 	InitiatorColumns int
+	// UserColumns is where the access table breaks user names, CutUsers where it cuts them off; 0 =
+	// never [A].
+	UserColumns, CutUsers int
+	// RoughSizes groups do not know "cli-settings displayinMB" [A]: 1100 GB are 1.07TB.
+	RoughSizes bool
 	// ShortShow groups print of a volume only size, iSCSI name and description, as the
 	// fixtures of Cinder do [T], and not what a real one prints [D].
 	ShortShow bool
@@ -105,6 +113,8 @@ type Group struct {
 	nextID   int
 	commands []Command
 	kicked   int
+	terminal terminal // of the command that runs
+	accepted int
 }
 
 type volume struct {
@@ -125,8 +135,8 @@ type snapshot struct {
 }
 
 type access struct {
-	id                  int
-	initiator, chapUser string
+	id                                    int
+	initiator, chapUser, address, applyTo string
 }
 
 var (
@@ -243,10 +253,11 @@ type Volume struct {
 	Snapshots                    []Snapshot
 }
 
-// An Access is a record of a volume's access list. CHAPUser "" is authmethod none.
+// An Access is a record of a volume's access list. CHAPUser "" is authmethod none, Address "" all
+// addresses, ApplyTo "" both: the volume and its snapshots.
 type Access struct {
-	ID                  int
-	Initiator, CHAPUser string
+	ID                                    int
+	Initiator, CHAPUser, Address, ApplyTo string
 }
 
 // A Snapshot is a snapshot of a volume.
@@ -268,7 +279,7 @@ func (g *Group) Volumes() []Volume {
 			Thin: v.thin, Online: !v.offline, Multihost: v.multihost, Connections: v.connections,
 		}
 		for _, a := range v.access {
-			seen.Access = append(seen.Access, Access{ID: a.id, Initiator: a.initiator, CHAPUser: a.chapUser})
+			seen.Access = append(seen.Access, Access{ID: a.id, Initiator: a.initiator, CHAPUser: a.chapUser, Address: a.address, ApplyTo: a.applyTo})
 		}
 		for _, s := range v.snapshots {
 			seen.Snapshots = append(seen.Snapshots, Snapshot{Name: s.name, Description: s.description, SizeMB: s.sizeMB, Online: s.online})
@@ -305,6 +316,19 @@ func (g *Group) AddSnapshot(volume string) (string, error) {
 	return g.snapshotNow(v).name, nil
 }
 
+// AddAccess makes an access record as another administrator would; its ID is the next one.
+func (g *Group) AddAccess(volume string, a Access) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.volumes[strings.ToLower(volume)]
+	if v == nil {
+		return fmt.Errorf("eqlxsim: no volume %q", volume)
+	}
+	v.nextAccess++
+	v.access = append(v.access, access{id: v.nextAccess, initiator: a.Initiator, chapUser: a.CHAPUser, address: a.Address, applyTo: a.ApplyTo})
+	return nil
+}
+
 // SetConnections says how many iSCSI connections a volume has.
 func (g *Group) SetConnections(volume string, n int) error {
 	g.mu.Lock()
@@ -335,6 +359,13 @@ func (g *Group) Sessions() int {
 type Command struct {
 	Session int // from 1
 	Line    string
+}
+
+// Connections returns how many SSH connections there have been, refused ones too.
+func (g *Group) Connections() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.accepted
 }
 
 // Commands returns every line so far, in the order of arrival.

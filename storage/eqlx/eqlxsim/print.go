@@ -6,6 +6,14 @@ import (
 	"strings"
 )
 
+// size prints megabytes as the shell asked for. How exact ones look is assumed [A].
+func (g *Group) size(mb int64) string {
+	if g.terminal.exact {
+		return fmt.Sprintf("%dMB", mb)
+	}
+	return size(mb)
+}
+
 // size prints megabytes as the group does: "1GB", "1.01GB" [D], "512MB", "7.02TB" [A].
 func size(mb int64) string {
 	switch {
@@ -30,7 +38,8 @@ type column struct {
 }
 
 // table prints rows under a header; cells of the first broken column go on in indented lines,
-// as the access table does [T] and the tables of volumes and snapshots do [W].
+// as the access table does [T] and the tables of volumes and snapshots do [W], those of others
+// below themselves [A].
 func table(columns []column, indent int, rows [][]string) []string {
 	var header, dashes strings.Builder
 	for i, c := range columns {
@@ -44,31 +53,41 @@ func table(columns []column, indent int, rows [][]string) []string {
 	lines := []string{strings.TrimRight(header.String(), " "), dashes.String()}
 	for _, row := range rows {
 		var line strings.Builder
-		var rest string
+		at, first := make([]int, len(row)), -1
 		for i, cell := range row {
 			if i > 0 {
 				line.WriteByte(' ')
 			}
-			if limit := columns[i].limit; limit > 0 && len(cell) > limit {
-				cell, rest = cell[:limit], cell[limit:]
+			at[i] = line.Len()
+			if limit := columns[i].limit; limit > 0 && first < 0 {
+				at[i], first = indent, i
 			}
-			fmt.Fprintf(&line, "%-*s", columns[i].width, cell)
+			fmt.Fprintf(&line, "%-*s", columns[i].width, columns[i].cut(&row[i], cell))
 		}
 		lines = append(lines, strings.TrimRight(line.String(), " "))
-		for limit := broken(columns); rest != ""; {
-			n := min(len(rest), limit)
-			lines = append(lines, strings.Repeat(" ", indent)+rest[:n]+" ")
-			rest = rest[n:]
+		for more := true; more; {
+			more = false
+			var line strings.Builder
+			for i, rest := range row {
+				if rest == "" {
+					continue
+				}
+				more = true
+				line.WriteString(strings.Repeat(" ", max(1, at[i]-line.Len())) + columns[i].cut(&row[i], rest))
+			}
+			if more {
+				lines = append(lines, line.String()+" ")
+			}
 		}
 	}
 	return lines
 }
 
-func broken(columns []column) int {
-	for _, c := range columns {
-		if c.limit > 0 {
-			return c.limit
-		}
+// cut returns as much of a cell as fits and leaves the rest.
+func (c column) cut(rest *string, cell string) string {
+	*rest = ""
+	if c.limit > 0 && len(cell) > c.limit {
+		cell, *rest = cell[:c.limit], cell[c.limit:]
 	}
-	return 1 << 10
+	return cell
 }

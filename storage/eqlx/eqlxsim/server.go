@@ -31,6 +31,9 @@ func (g *Group) Serve(ctx context.Context, listener net.Listener) error {
 			}
 			return fmt.Errorf("eqlxsim: accept: %w", err)
 		}
+		g.mu.Lock()
+		g.accepted++
+		g.mu.Unlock()
 		all.Go(func() { g.serve(ctx, conn) })
 	}
 }
@@ -141,6 +144,7 @@ type session struct {
 	channel  ssh.Channel
 	terminal terminal
 	prefill  string // a failed command that stands behind the prompt
+	late     string // what is printed only when the next line has been typed
 }
 
 func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
@@ -200,6 +204,12 @@ func (s *session) read(input *bufio.Reader) (string, bool) {
 		case b == '\n':
 			continue
 		case b == '\r':
+			if late := s.late; late != "" {
+				s.late = ""
+				if !s.print(late) {
+					return "", false
+				}
+			}
 			return string(line), s.group.config.Quirks.NoEcho || s.print(string(line)+"\r\n")
 		}
 		line = append(line, b)
@@ -262,9 +272,15 @@ func (s *session) command(ctx context.Context, input *bufio.Reader, line string)
 		return false
 	}
 	reply += s.prompt()
-	if failed && g.config.Quirks.Prefill {
-		reply += line
+	switch {
+	case fault.Event != "":
+		s.late = reply
+		return s.print("\r\n" + fault.Event + "\r\n" + s.prompt())
+	case failed && g.config.Quirks.LatePrefill:
+		s.prefill, s.late = line, line
+	case failed && g.config.Quirks.Prefill:
 		s.prefill = line
+		reply += line
 	}
 	return s.print(reply)
 }

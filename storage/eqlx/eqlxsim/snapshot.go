@@ -79,7 +79,7 @@ func (g *Group) runSnapshot(v *volume, words []string, w func(int) string) ([]st
 			return []string{ // that there is an iSCSI name and a status [W], the rest [A]
 				title("Snapshot Information"),
 				"Name: " + s.name,
-				"Size: " + size(s.sizeMB),
+				"Size: " + g.size(s.sizeMB),
 				"iSCSI Name: " + s.iqn,
 				"Description: " + s.description,
 				"Status: " + status(s.online),

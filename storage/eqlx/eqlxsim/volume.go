@@ -1,6 +1,7 @@
 package eqlxsim
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -194,13 +195,13 @@ func (g *Group) clone(of *volume, sizeMB int64, name string, rest []string) ([]s
 // Cinder's fixtures have [T].
 func (g *Group) showVolume(v *volume) []string {
 	if g.config.Quirks.ShortShow {
-		return []string{"Size: " + size(v.sizeMB), "iSCSI Name: " + v.iqn, "Description: " + v.description}
+		return []string{"Size: " + g.size(v.sizeMB), "iSCSI Name: " + v.iqn, "Description: " + v.description}
 	}
 	return []string{
 		title("Volume Information"),
 		"Name: " + v.name,
-		"Size: " + size(v.sizeMB),
-		"VolReserve: " + size(reserve(v.sizeMB, v.thin)),
+		"Size: " + g.size(v.sizeMB),
+		"VolReserve: " + g.size(reserve(v.sizeMB, v.thin)),
 		"VolReserveInUse: 0MB",
 		"ReplReserveInUse: 0MB",
 		"iSCSI Alias: " + v.name,
@@ -210,7 +211,7 @@ func (g *Group) showVolume(v *volume) []string {
 		"Snap-Depletion: delete-oldest",
 		"Description: " + v.description,
 		"Snap-Reserve: 100%",
-		"Snap-Reserve-Avail: 100% (" + size(v.sizeMB) + ")",
+		"Snap-Reserve-Avail: 100% (" + g.size(v.sizeMB) + ")",
 		"Permission: read-write",
 		"DesiredStatus: " + status(!v.offline),
 		"Status: " + status(!v.offline),
@@ -243,7 +244,7 @@ func (g *Group) volumeTable(which func(*volume) bool) []string {
 		if v.thin {
 			thin = "Y"
 		}
-		rows = append(rows, []string{v.name, size(v.sizeMB), strconv.Itoa(len(v.snapshots)), status(!v.offline), "read-write", strconv.Itoa(v.connections), thin})
+		rows = append(rows, []string{v.name, g.size(v.sizeMB), strconv.Itoa(len(v.snapshots)), status(!v.offline), "read-write", strconv.Itoa(v.connections), thin})
 	}
 	return table([]column{
 		{"Name", 15, g.config.Quirks.NameColumns}, {"Size", 10, 0}, {"Snapshots", 9, 0}, {"Status", 7, 0},
@@ -264,11 +265,15 @@ func (g *Group) runAccess(v *volume, words []string, w func(int) string) ([]stri
 			if a.chapUser != "" {
 				method = "chap"
 			}
-			rows = append(rows, []string{strconv.Itoa(a.id), a.initiator, "*.*.*.*", method, a.chapUser, "both"})
+			user := a.chapUser
+			if n := g.config.Quirks.CutUsers; n > 0 && len(user) > n {
+				user = user[:n]
+			}
+			rows = append(rows, []string{strconv.Itoa(a.id), a.initiator, cmp.Or(a.address, "*.*.*.*"), method, user, cmp.Or(a.applyTo, "both")})
 		}
 		return table([]column{ // titles, dashes and the indent of 7 [T]
 			{"ID", 3, 0}, {"Initiator", 15, g.config.Quirks.InitiatorColumns}, {"Ipaddress", 13, 0},
-			{"AuthMethod", 10, 0}, {"UserName", 10, 0}, {"Apply-To", 8, 0},
+			{"AuthMethod", 10, 0}, {"UserName", 10, g.config.Quirks.UserColumns}, {"Apply-To", 8, 0},
 		}, 7, rows), nil
 	case w(0) == "create" && len(words) > 1:
 		with, known := options(words[1:], []string{"initiator", "authmethod", "username"}, nil)
