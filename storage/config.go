@@ -155,7 +155,8 @@ func pointer(key string) string {
 // An Opener makes the Driver of one back end from its options. It may talk to the back end,
 // but must not need it: a back end that is down is for Check to say. All problems in the
 // options are returned at once, as ErrInvalid, with paths relative to them. If the Driver is
-// an io.Closer the Manager closes it.
+// an io.Closer the Manager closes it. If it has a method Namespace() string, that says within what
+// the names of its volumes are unique, and Open warns of two back ends with the same.
 type Opener func(ctx context.Context, backend string, config json.RawMessage, deps Deps) (Driver, error)
 
 // Open makes a Manager. openers are the drivers it may use, by name. All problems of config
@@ -185,6 +186,7 @@ func Open(ctx context.Context, c Config, openers map[string]Opener) (*Manager, e
 		}
 	}
 	m := &Manager{}
+	spaces := map[string]string{} // back ends by where the names of their volumes are unique
 	var problems *multierror.Error
 	for i, b := range c.Volumes {
 		options := b.Options
@@ -195,6 +197,14 @@ func Open(ctx context.Context, c Config, openers map[string]Opener) (*Manager, e
 		if err != nil {
 			problems = multierror.Append(problems, fmt.Errorf("/volumes/%d/%s: %w", i, pointer(b.Driver), err))
 			continue
+		}
+		if d, ok := driver.(interface{ Namespace() string }); ok {
+			if first, twice := spaces[d.Namespace()]; twice {
+				c.Deps.Logger.Warn("two back ends have the same volumes: names are the array's or pool's, whatever else differs; give each a volume_name_template of its own",
+					"backend", b.Name, "other", first, "names", d.Namespace())
+			} else {
+				spaces[d.Namespace()] = b.Name
+			}
 		}
 		m.backends = append(m.backends, newBackend(b.Name, driver, c))
 	}

@@ -1,9 +1,12 @@
 package storage_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,4 +161,43 @@ func TestOpen(t *testing.T) {
 	_, err = storage.Open(t.Context(), config, nil)
 	require.Error(t, err)
 	require.Equal(t, 5, strings.Count(err.Error(), "expected one of"))
+}
+
+func TestConfigShowsNoSecrets(t *testing.T) {
+	c, err := storage.ParseConfig([]byte(`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_password":"hunter2"}}]}`))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("open", "config", c, "backend", c.Volumes[0])
+	for _, text := range []string{out.String(), fmt.Sprint(c), fmt.Sprintf("%+v %#v", c, c), fmt.Sprintf("%v %#v", c.Volumes[0], c.Volumes)} {
+		require.NotContains(t, text, "hunter2")
+		require.Contains(t, text, "san_password", "but what there is")
+	}
+	raw, err := json.Marshal(c)
+	require.NoError(t, err)
+	require.Contains(t, string(raw), "hunter2", "a document has them")
+}
+
+// spaced is a driver that says where its names are.
+type spaced struct {
+	*memory.Driver
+	space string
+}
+
+func (s spaced) Namespace() string { return s.space }
+
+func TestOpenWarnsOfSharedVolumes(t *testing.T) {
+	for second, warns := range map[string]bool{"group1 volume-<id>": true, "group1 fast-<id>": false} {
+		spaces := map[string]string{"a": "group1 volume-<id>", "b": second}
+		var out bytes.Buffer
+		m, err := storage.Open(t.Context(), storage.Config{
+			Volumes: []storage.BackendConfig{{Driver: "d", Name: "a"}, {Driver: "d", Name: "b"}},
+			Deps:    storage.Deps{Logger: slog.New(slog.NewTextHandler(&out, nil))},
+		}, map[string]storage.Opener{"d": func(_ context.Context, backend string, _ json.RawMessage, _ storage.Deps) (storage.Driver, error) {
+			d, err := memory.New(memory.Config{})
+			return spaced{d, spaces[backend]}, err
+		}})
+		require.NoError(t, err)
+		require.NoError(t, m.Close())
+		require.Equal(t, warns, strings.Contains(out.String(), "two back ends have the same volumes"), out.String())
+	}
 }

@@ -55,7 +55,7 @@ func Example() {
 	// large <nil>
 	// volume-db-1 5368709120 <nil>
 	// volume-db-1 5368709120 <nil>
-	// create db-1 on large: storage: exists already: with 5368709120 bytes, not 6442450944
+	// create db-1 on large: storage: exists already: with 5368709120 bytes, not 6442450944 bytes
 }
 
 // A nova proposal of 2012 is read as it is.

@@ -154,7 +154,7 @@ func (i *imageReader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if err == io.EOF { //nolint:errorlint // io.Reader returns it as it is
-		err = fmt.Errorf("%w: image ended after %d of %d bytes: %w", ErrInvalid, i.done, i.size, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("%w: image ended after %d bytes of %d bytes: %w", ErrInvalid, i.done, i.size, io.ErrUnexpectedEOF)
 	}
 	return n, err
 }
@@ -194,7 +194,7 @@ func Fill(ctx context.Context, w io.WriterAt, r io.Reader, size int64, progress 
 		chunk := buffer[:min(int64(len(buffer)), size-done)]
 		if n, err := io.ReadFull(r, chunk); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return fmt.Errorf("%w: image ended after %d of %d bytes: %w", ErrInvalid, done+int64(n), size, io.ErrUnexpectedEOF)
+				return fmt.Errorf("%w: image ended after %d bytes of %d bytes: %w", ErrInvalid, done+int64(n), size, io.ErrUnexpectedEOF)
 			}
 			return fmt.Errorf("read image: %w", err)
 		}

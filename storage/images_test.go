@@ -79,7 +79,7 @@ func TestFillFails(t *testing.T) {
 	err = storage.Fill(t.Context(), &written{data: make([]byte, 200)}, bytes.NewReader(image), 101, nil)
 	require.ErrorIs(t, err, storage.ErrInvalid)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.ErrorContains(t, err, "image ended after 100 of 101 bytes")
+	require.ErrorContains(t, err, "image ended after 100 bytes of 101 bytes")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, storage.Fill(ctx, &written{}, bytes.NewReader(image), 100, nil), context.Canceled)

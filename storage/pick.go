@@ -56,7 +56,7 @@ func (s *Stats) Fits(sizeBytes int64) error {
 	free := s.FreeBytes - s.reserved()
 	if !s.Thin {
 		if size > free {
-			return fmt.Errorf("%w: %d bytes needed, %d free beside the reserve of %d%%", ErrNoSpace, size, free, s.ReservedPercentage)
+			return fmt.Errorf("%w: %d bytes needed, %d bytes free beside the reserve of %d%%", ErrNoSpace, size, free, s.ReservedPercentage)
 		}
 		return nil
 	}
@@ -69,7 +69,7 @@ func (s *Stats) Fits(sizeBytes int64) error {
 	case provisioned > ratio:
 		return fmt.Errorf("%w: it would be provisioned %.2f times, at most %g", ErrNoSpace, provisioned, ratio)
 	case float64(size) > float64(free)*ratio:
-		return fmt.Errorf("%w: %d bytes needed, %d free beside the reserve of %d%%, taken %g times", ErrNoSpace, size, free, s.ReservedPercentage, ratio)
+		return fmt.Errorf("%w: %d bytes needed, %d bytes free beside the reserve of %d%%, taken %g times", ErrNoSpace, size, free, s.ReservedPercentage, ratio)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func TestPickSaysWhyNot(t *testing.T) {
 	}, 5)
 	require.ErrorIs(t, err, storage.ErrNoSpace)
 	require.EqualError(t, err, "storage: not enough space for 5 bytes on any of 3 back ends: down: no stats; "+
-		"full: 5 bytes needed, 0 free beside the reserve of 10%; thin: it would be provisioned 2.50 times, at most 2")
+		"full: 5 bytes needed, 0 bytes free beside the reserve of 10%; thin: it would be provisioned 2.50 times, at most 2")
 
 	name, err := storage.Pick(map[string]*storage.Stats{
 		"thick": {TotalBytes: 100, FreeBytes: 90},

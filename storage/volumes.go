@@ -59,7 +59,7 @@ func (b *Backend) same(ctx context.Context, spec VolumeSpec, there *Volume) (*Vo
 		return nil, fmt.Errorf("compare with the volume that is there: %w", err)
 	}
 	if want = stats.Round(want); want != there.SizeBytes {
-		return nil, fmt.Errorf("%w: with %d bytes, not %d", ErrExists, there.SizeBytes, want)
+		return nil, fmt.Errorf("%w: with %d bytes, not %d bytes", ErrExists, there.SizeBytes, want)
 	}
 	return there, nil
 }

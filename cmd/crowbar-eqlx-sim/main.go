@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
@@ -25,6 +27,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := command().ExecuteContext(ctx); err != nil {
+		problems := []error{err}
+		if many := (*multierror.Error)(nil); errors.As(err, &many) {
+			problems = many.Errors
+		}
+		for _, problem := range problems {
+			fmt.Fprintln(os.Stderr, "crowbar-eqlx-sim:", problem)
+		}
 		os.Exit(1)
 	}
 }
@@ -38,7 +47,7 @@ func command() *cobra.Command {
 		Use:   "crowbar-eqlx-sim",
 		Short: "Serve a simulated EqualLogic group over SSH",
 		Long:  "Serve a simulated EqualLogic group over SSH until interrupted. When it is ready, one line of JSON says how to reach it.",
-		Args:  cobra.NoArgs, SilenceUsage: true,
+		Args:  cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loss, err := eqlxsim.ParseLoss(lose)
 			if err != nil {
@@ -80,9 +89,13 @@ func command() *cobra.Command {
 	q := &c.Quirks
 	f.BoolVar(&q.NoEcho, "no-echo", false, "do not repeat command lines")
 	f.BoolVar(&q.Prefill, "prefill", false, "put a failed command behind the next prompt")
+	f.BoolVar(&q.LatePrefill, "late-prefill", false, "the same, but only as the next command has been typed")
 	f.BoolVar(&q.CloseAfterError, "close-after-error", false, "hang up after an error, without a prompt")
 	f.IntVar(&q.NameColumns, "name-columns", 15, "where tables break names")
 	f.IntVar(&q.InitiatorColumns, "initiator-columns", 29, "where the access table breaks initiators")
+	f.IntVar(&q.UserColumns, "user-columns", 0, "where the access table breaks user names; 0 is nowhere")
+	f.IntVar(&q.CutUsers, "cut-users", 0, "where the access table cuts user names off; 0 is nowhere")
+	f.BoolVar(&q.RoughSizes, "rough-sizes", false, "do not know cli-settings displayinMB: 1100 GB are 1.07TB")
 	f.BoolVar(&q.ShortShow, "short-show", false, "show of a volume only what Cinder's fixtures have")
 	f.BoolVar(&q.Terse, "terse", false, "print no success lines")
 	f.BoolVar(&q.NoSnapshotDescription, "no-snapshot-description", false, "know no description of a new snapshot")

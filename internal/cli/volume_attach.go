@@ -34,10 +34,10 @@ func (v *volumes) attachCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "attach VOLUME", Short: "let a machine reach a volume, and say where it is",
 		Long: "Let a machine reach a volume and print the connection; what the machine does with it is its own\n" +
-			"matter. With -o json it is the reply of Cinder's initialize_connection, which os-brick and Nova\n" +
-			"take as it is. To repeat it changes nothing.",
+			"matter. With -o json --show-secrets it is the reply of Cinder's initialize_connection, which os-brick and\n" +
+			"Nova take as it is. To repeat it changes nothing.",
 		Example: "  crowbar volume attach db-1 --host node1 --initiator iqn.1993-08.org.debian:01:a0b1\n" +
-			"  crowbar volume attach db-1 --host node1 -o json --show-secrets",
+			"  crowbar volume attach db-1 --initiator iqn.1993-08.org.debian:01:a0b1 -o json --show-secrets",
 		Args: arguments("VOLUME"),
 		RunE: v.askOne(func(ctx context.Context, b *storage.Backend, args []string) error {
 			if err := known(args[0], to); err != nil {
@@ -49,7 +49,11 @@ func (v *volumes) attachCommand() *cobra.Command {
 			}
 			if i := connection.ISCSI; i != nil && i.AuthPassword != "" && !show {
 				hidden := *i
-				hidden.AuthPassword = secretHidden
+				if hidden.AuthPassword = ""; v.output == "json" {
+					lines(v.Stderr, "without auth_password, which nobody can log in without; --show-secrets puts it in")
+				} else {
+					hidden.AuthPassword = secretHidden
+				}
 				connection = &storage.Connection{ISCSI: &hidden}
 			}
 			if v.output == "json" {
@@ -63,7 +67,7 @@ func (v *volumes) attachCommand() *cobra.Command {
 	return c
 }
 
-// secretHidden stands where a secret is.
+// secretHidden stands where a secret is, for people: who reads JSON would take it for one.
 const secretHidden = "(hidden; see --show-secrets)"
 
 func (v *volumes) connection(c *storage.Connection) error {

@@ -48,7 +48,7 @@ func TestVolumeOnCeph(t *testing.T) {
 	require.Contains(t, s.ok("volume", "attach", "db", "--host", "node1"), "username        cinder\n")
 	s.fails(1, "the driver rbd cannot do that", "volume", "detach", "db", "--host", "node1")
 
-	s.fails(4, "snapshot s is in the way; delete it first: crowbar volume snapshot delete db@s", "volume", "delete", "db", "--yes")
+	s.fails(4, "snapshot s is in the way; first: crowbar volume snapshot delete db@s", "volume", "delete", "db", "--yes")
 	s.ok("volume", "snapshot", "delete", "db@s", "--yes")
 	name := s.read("volume", "unmanage", "copy").(map[string]any)["name"].(string)
 	require.Contains(t, s.ok("volume", "manage", "--list"), name)

@@ -43,6 +43,7 @@ func (v *volumes) openEQLX(_ context.Context, backend string, raw json.RawMessag
 	if err != nil {
 		return nil, err
 	}
+	config.KnownHostsFile, config.PrivateKeyFile = v.beside(config.KnownHostsFile), v.beside(config.PrivateKeyFile)
 	if config.HostKey == "" && config.KnownHostsFile == "" {
 		config.KnownHostsFile = v.knownHosts()
 	}
@@ -52,6 +53,15 @@ func (v *volumes) openEQLX(_ context.Context, backend string, raw json.RawMessag
 		return nil, err
 	}
 	return driver, nil
+}
+
+// beside is a file of the configuration: a relative name is from where the configuration is. Where
+// the command runs must not decide which host keys are known.
+func (v *volumes) beside(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(v.path), name)
 }
 
 // knownHosts is the user's file of host keys of storage, "" if he has no home.

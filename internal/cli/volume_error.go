@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -112,6 +113,9 @@ func (v *volumes) remedy(op *storage.OpError) string {
 		return ""
 	case errors.Is(op, storage.ErrNotFound) && op.Op == "manage":
 		return "; see " + v.command(op, "manage --list")
+	case errors.Is(op, storage.ErrNotFound) && strings.Contains(op.ID, "@"):
+		volume, _, _ := strings.Cut(op.ID, "@")
+		return "; see " + v.command(op, "snapshot list "+volume)
 	case errors.Is(op, storage.ErrNotFound) && op.ID != "":
 		return "; see " + v.command(op, "list")
 	case errors.Is(op, storage.ErrExists):
@@ -122,17 +126,26 @@ func (v *volumes) remedy(op *storage.OpError) string {
 	return ""
 }
 
-// remedyFor says how to remove the first thing that is in the way.
+// remedyFor says how to remove what is in the way, a command for each thing.
 func (v *volumes) remedyFor(op *storage.OpError, dependents []string) string {
 	volume, _, _ := strings.Cut(op.ID, "@")
-	kind, name, _ := strings.Cut(dependents[0], " ")
-	switch {
-	case kind == "snapshot" && storage.CheckID(name) == nil:
-		return "; delete it first: " + v.command(op, "snapshot delete "+volume+"@"+name)
-	case kind == "connection" && strings.HasPrefix(name, "iqn."):
-		return "; end it first: " + v.command(op, "detach "+volume+" --initiator "+name)
+	var commands []string
+	for _, dependent := range dependents {
+		kind, name, _ := strings.Cut(dependent, " ")
+		switch {
+		case kind == "snapshot" && storage.CheckID(name) == nil:
+			commands = append(commands, v.command(op, "snapshot delete "+volume+"@"+name))
+		case kind == "connection" && strings.HasPrefix(name, "iqn."):
+			commands = append(commands, v.command(op, "detach "+volume+" --initiator "+name))
+		}
 	}
-	return ""
+	switch len(commands) {
+	case 0:
+		return ""
+	case 1:
+		return "; first: " + commands[0]
+	}
+	return "; first:\n  " + strings.Join(commands, "\n  ")
 }
 
 func (v *volumes) look(op *storage.OpError) string {
@@ -154,9 +167,19 @@ func (v *volumes) command(op *storage.OpError, words string) string {
 // kinds are how errors of storage name their package and kind where a sentence follows.
 var kinds = regexp.MustCompile(`\b(storage|eqlx|rbd|memory): (?:(?:invalid|busy): )?`)
 
+// manyBytes are sizes that are read better with a unit.
+var manyBytes = regexp.MustCompile(`\b[0-9]{7,19} bytes\b`)
+
 // bare is an error without the names of packages.
 func bare(err error) string {
 	text := kinds.ReplaceAllString(err.Error(), "")
+	text = manyBytes.ReplaceAllStringFunc(text, func(size string) string {
+		n, err := strconv.ParseInt(strings.TrimSuffix(size, " bytes"), 10, 64)
+		if err != nil {
+			return size
+		}
+		return exactSize(n)
+	})
 	text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
 	return strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "not done in time")
 }

@@ -14,7 +14,8 @@ import (
 )
 
 func (v *volumes) importCommand() *cobra.Command {
-	var size, imageSize sizeFlag
+	var size sizeFlag
+	var imageSize bytesFlag
 	c := &cobra.Command{
 		Use: "import VOLUME FILE", Short: "make a volume with the contents of a raw image",
 		Long: "Make a volume with the contents of a raw image, a file or a block device; - is standard input.\n" +

@@ -36,7 +36,7 @@ func (v *volumes) printVolumes(all []shownVolume) error {
 // rounded tells that a volume is not as big as was asked for.
 func (v *volumes) rounded(b *storage.Backend, asked sizeFlag, volume *storage.Volume) {
 	if asked != 0 && volume.SizeBytes != int64(asked) {
-		lines(v.Stderr, "%s rounds sizes: %d bytes were asked for, %s has %d", b.Name(), int64(asked), volume.ID, volume.SizeBytes)
+		lines(v.Stderr, "%s rounds sizes: %s were asked for, %s has %s", b.Name(), exactSize(int64(asked)), volume.ID, exactSize(volume.SizeBytes))
 	}
 }
 
@@ -260,6 +260,9 @@ func (v *volumes) deleteCommand() *cobra.Command {
 		Args: arguments("VOLUME"),
 		RunE: v.askOne(func(ctx context.Context, b *storage.Backend, args []string) error {
 			volume, err := b.Get(ctx, args[0])
+			if op := (*storage.OpError)(nil); errors.As(err, &op) {
+				op.Op = "delete" // as was asked for
+			}
 			if err != nil {
 				return err
 			}

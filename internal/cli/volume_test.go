@@ -115,7 +115,7 @@ func TestVolumeLife(t *testing.T) {
 	require.Equal(t, []any{db}, s.read("volume", "list"))
 	code, _, stderr := s.run("volume", "create", "db-2", "--size", "1.5G")
 	require.Equal(t, 0, code)
-	require.Equal(t, "eqlx1 rounds sizes: 1610612736 bytes were asked for, db-2 has 2147483648\n", stderr)
+	require.Equal(t, "eqlx1 rounds sizes: 1536 MiB were asked for, db-2 has 2 GiB\n", stderr)
 
 	require.Equal(t, object("backend", "eqlx1", "id", "nightly", "volume_id", "db-1", "size_bytes", float64(10<<30)),
 		s.read("volume", "snapshot", "create", "db-1@nightly"))
@@ -128,10 +128,10 @@ func TestVolumeLife(t *testing.T) {
 
 	attach := []string{"volume", "attach", "db-1", "--host", "node1", "--ip", "192.0.2.7", "--initiator", node1}
 	require.Contains(t, s.ok(attach...), "192.0.2.10:3260")
-	s.fails(4, "delete db-1 on eqlx1: snapshot nightly, connection "+node1+" are in the way; delete it first: crowbar volume snapshot delete db-1@nightly",
+	s.fails(4, "delete db-1 on eqlx1: snapshot nightly, connection "+node1+" are in the way; first:\n  crowbar volume snapshot delete db-1@nightly\n  crowbar volume detach db-1 --initiator "+node1,
 		"volume", "delete", "db-1", "--yes")
 	s.ok("volume", "snapshot", "delete", "db-1@nightly", "--yes")
-	s.fails(4, "end it first: crowbar volume detach db-1 --initiator "+node1, "volume", "delete", "db-1", "--yes")
+	s.fails(4, "is in the way; first: crowbar volume detach db-1 --initiator "+node1, "volume", "delete", "db-1", "--yes")
 	require.Equal(t, object("backend", "eqlx1", "id", "db-1", "action", "detached"), s.read("volume", "detach", "db-1", "--initiator", node1))
 	s.terminal, s.stdin = true, "no\n"
 	code, _, stderr = s.run("volume", "delete", "db-1")
@@ -167,6 +167,14 @@ func TestVolumeBackends(t *testing.T) {
 	require.Contains(t, features, "Snapshotter")
 	require.NotContains(t, features, "ImageStreamer")
 	s.fails(1, "export db on eqlx1: the driver eqlx cannot do that; see crowbar volume backend list", "volume", "export", "db", filepath.Join(t.TempDir(), "f"))
+}
+
+// A number alone is bytes, and nobody wants a volume of ten.
+func TestVolumeOfTen(t *testing.T) {
+	s, _ := memoryShell(t, "a")
+	s.fails(1, "10 is a number of bytes; give 10G for 10 GiB, as Cinder means it", "volume", "create", "db", "--size", "10")
+	s.ok("volume", "create", "db", "--size", "10GB")
+	s.fails(1, "give 20G for 20 GiB", "volume", "extend", "db", "20")
 }
 
 // No command shows the CHAP secret or the group's password, but attach when it is told to.
@@ -220,6 +228,16 @@ func TestVolumeHostKeyIsRecorded(t *testing.T) {
 	}
 }
 
+// A relative name is from where the configuration is: the key is known wherever the command runs.
+func TestVolumeHostKeysBesideTheConfiguration(t *testing.T) {
+	_, port := serveGroup(t, eqlxsim.Config{Password: "p"})
+	s := &shell{t: t, env: map[string]string{}}
+	s.configure(object("volumes", []any{object("backend_driver", "eqlx", "backend_name", "e", "eqlx",
+		object("san_ip", "127.0.0.1", "san_ssh_port", port, "san_password", "p", "ssh_hosts_key_file", "known"))}))
+	s.ok("volume", "backend", "check")
+	require.FileExists(t, filepath.Join(filepath.Dir(s.env["CROWBAR_VOLUMES"]), "known"))
+}
+
 func anotherKey(t *testing.T) ssh.PublicKey {
 	g, err := eqlxsim.New(eqlxsim.Config{})
 	require.NoError(t, err)
@@ -239,7 +257,7 @@ func TestVolumePlace(t *testing.T) {
 	require.Equal(t, "db is on b\n", stderr)
 	_, err := drivers["a"].Get(t.Context(), "db")
 	require.ErrorIs(t, err, storage.ErrNotFound)
-	s.fails(1, "not enough space for 2199023255552 bytes on any of 2 back ends", "volume", "create", "huge", "--size", "2T")
+	s.fails(1, "not enough space for 2 TiB on any of 2 back ends", "volume", "create", "huge", "--size", "2T")
 	s.fails(1, "choose one with --backend", "volume", "show", "db")
 	s.fails(4, "see crowbar volume show db --backend b", "volume", "create", "db", "--size", "1G", "--backend", "b")
 	s.fails(1, "see crowbar volume list --backend a", "volume", "show", "db", "--backend", "a")
@@ -315,7 +333,7 @@ func TestVolumeImages(t *testing.T) {
 	require.Contains(t, stderr, "longer has only its beginning; delete it")
 	code, stderr = pipe(string(content), "volume", "import", "shorter", "-", "--image-size", "4M")
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "image ended after 3145728 of 4194304 bytes")
+	require.Contains(t, stderr, "image ended after 3 MiB of 4 MiB")
 	_, err = drivers["a"].Get(t.Context(), "shorter")
 	require.ErrorIs(t, err, storage.ErrNotFound)
 

@@ -14,6 +14,9 @@ import (
 var initiatorPattern = regexp.MustCompile(`^(?i:iqn|eui|naa)\.[A-Za-z0-9.:_-]{1,219}$`)
 
 func checkInitiator(c storage.Connector) error {
+	if c.Initiator == "" {
+		return fmt.Errorf("%w: host %.80q without an initiator; a group knows machines by their iSCSI names, such as iqn.1993-08.org.debian:01:a0b1", storage.ErrInvalid, c.Host)
+	}
 	if !initiatorPattern.MatchString(c.Initiator) {
 		return fmt.Errorf("%w: initiator %.80q of host %.80q, expected an iSCSI name such as iqn.1993-08.org.debian:01:a0b1", storage.ErrInvalid, c.Initiator, c.Host)
 	}

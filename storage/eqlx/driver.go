@@ -176,6 +176,11 @@ func (d *Driver) settled(ctx context.Context, name string) error {
 	return nil
 }
 
+// Namespace says where the names of volumes are unique: on the group, whatever the pool.
+func (d *Driver) Namespace() string {
+	return d.pool.address + " " + d.config.VolumeTemplate
+}
+
 // String describes the back end.
 func (d *Driver) String() string { return d.config.String() }
 

@@ -363,7 +363,7 @@ var (
 )
 
 // parseVolumes reads "volume show": name, size, snapshots, status, permission, connections, thin.
-func parseVolumes(lines []string) []row {
+func parseVolumes(lines []string) (rows []row, strange []string) {
 	return parseTable(lines, func(line string) (row, bool) {
 		m := volumeRow.FindStringSubmatch(line)
 		if m == nil {
@@ -382,7 +382,7 @@ func parseVolumes(lines []string) []row {
 }
 
 // parseSnapshots reads "snapshot show": name, permission, status, connections.
-func parseSnapshots(lines []string) []row {
+func parseSnapshots(lines []string) (rows []row, strange []string) {
 	return parseTable(lines, func(line string) (row, bool) {
 		m := snapshotRow.FindStringSubmatch(line)
 		if m == nil {
@@ -392,9 +392,9 @@ func parseSnapshots(lines []string) []row {
 	})
 }
 
-// parseTable reads rows, and indented lines of one word as the rest of the name before.
-func parseTable(lines []string, parse func(string) (row, bool)) []row {
-	var rows []row
+// parseTable reads rows, and indented lines of one word as the rest of the name before. strange are
+// lines that could be a row and were not understood.
+func parseTable(lines []string, parse func(string) (row, bool)) (rows []row, strange []string) {
 	open := false
 	for _, line := range lines {
 		if r, ok := parse(line); ok {
@@ -402,11 +402,16 @@ func parseTable(lines []string, parse func(string) (row, bool)) []row {
 			continue
 		}
 		indented := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
-		if words := strings.Fields(line); open && indented && len(words) == 1 {
+		words := strings.Fields(line)
+		if open && indented && len(words) == 1 {
 			rows[len(rows)-1].name += words[0]
 			continue
 		}
+		header := len(words) > 0 && (words[0] == "Name" || strings.Trim(words[0], "-_") == "")
+		if len(words) > 3 && !header {
+			strange = append(strange, line)
+		}
 		open = false
 	}
-	return rows
+	return rows, strange
 }

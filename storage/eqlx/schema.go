@@ -96,7 +96,7 @@ func options() []optionSpec {
 			set: text(func(c *Config) *string { return &c.VolumeTemplate })},
 		{name: "snapshot_name_template", kind: "string", value: "snapshot-" + idMark, doc: "Name of a snapshot on the group; <id>, or Cinder's %s, is its ID. Source: Cinder.",
 			set: text(func(c *Config) *string { return &c.SnapshotTemplate })},
-		{name: "max_over_subscription_ratio", kind: "number", value: 20.0, least: 1.0, doc: "Reported for who plans capacity; a number or a string. Source: Cinder, where it is the string '20.0'.",
+		{name: "max_over_subscription_ratio", kind: "number", value: 20.0, least: 1.0, doc: "Reported for who plans capacity; a number, also as a string; \"auto\" is the default. Source: Cinder, where it is the string '20.0'.",
 			set: func(c *Config, v any) {
 				if c.MaxOverSubscriptionRatio = v.(float64); c.MaxOverSubscriptionRatio == 0 {
 					c.MaxOverSubscriptionRatio = zero
@@ -171,9 +171,14 @@ func (o *optionSpec) read(c *Config, raw json.RawMessage) error {
 	case "number":
 		f, ok := v.(float64)
 		if s, isText := v.(string); isText { // Cinder has it in a string
+			if s = strings.TrimSpace(s); s == "auto" { // Cinder reckons it out then; here it is the default
+				return nil
+			}
 			var err error
-			f, err = strconv.ParseFloat(strings.TrimSpace(s), 64)
-			ok = err == nil
+			if f, err = strconv.ParseFloat(s, 64); err != nil {
+				return errors.New(`expected a number, also as a string, or "auto"`)
+			}
+			ok = true
 		}
 		if !ok {
 			return wrong

@@ -33,7 +33,11 @@ func (d *Driver) snapshotRows(ctx context.Context, name string) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseSnapshots(lines), nil
+	rows, strange := parseSnapshots(lines)
+	for _, line := range strange {
+		d.log.Warn("a line of the list of snapshots is not understood; a snapshot may be missing from it", "volume", name, "line", line)
+	}
+	return rows, nil
 }
 
 // showSnapshot asks for a snapshot.

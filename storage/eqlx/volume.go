@@ -316,7 +316,11 @@ func (d *Driver) rows(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseVolumes(lines), nil
+	rows, strange := parseVolumes(lines)
+	for _, line := range strange {
+		d.log.Warn("a line of the list of volumes is not understood; a volume may be missing from it", "line", line)
+	}
+	return rows, nil
 }
 
 // Extend makes a volume bigger, with two commands: what the group does when asked for less than
