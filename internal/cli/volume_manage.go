@@ -27,9 +27,13 @@ func (v *volumes) manageCommand() *cobra.Command {
 			if list {
 				return v.manageable(ctx, b)
 			}
+			_, look := b.Get(ctx, args[1])
 			volume, err := b.Manage(ctx, args[1], args[0])
 			if err != nil {
 				return err
+			}
+			if look == nil {
+				lines(v.Stderr, "%s was there already, and nothing is called %s", args[1], args[0])
 			}
 			return v.volume(b, volume)
 		}),

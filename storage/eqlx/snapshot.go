@@ -387,7 +387,7 @@ func (d *Driver) copy(ctx context.Context, spec storage.VolumeSpec, source info,
 	has := roundUp(source.size)
 	switch {
 	case size < has-source.slack:
-		return nil, about(spec.ID, fmt.Errorf("%w: %d bytes, the source has %d bytes", storage.ErrInvalid, size, has))
+		return nil, about(spec.ID, fmt.Errorf("%w: %d bytes are less than the %d bytes of the source", storage.ErrInvalid, size, has))
 	case size != has && size <= has+source.slack:
 		return nil, about(spec.ID, fmt.Errorf("%w: %d bytes, the source has about %d bytes, and the group tells no better; ask for the source's size, or more than %d bytes",
 			storage.ErrInvalid, size, has, has+source.slack))

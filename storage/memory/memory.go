@@ -253,7 +253,7 @@ func (d *Driver) create(spec storage.VolumeSpec, data contents, atLeast int64) (
 		return nil, fmt.Errorf("volume %q: %w", spec.ID, storage.ErrExists)
 	}
 	if size < atLeast {
-		return nil, fmt.Errorf("%w: %d bytes, the source has %d", storage.ErrInvalid, size, atLeast)
+		return nil, fmt.Errorf("%w: %d bytes are less than the %d bytes of the source", storage.ErrInvalid, size, atLeast)
 	}
 	if err := d.take(size); err != nil {
 		return nil, err

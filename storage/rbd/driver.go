@@ -176,7 +176,7 @@ func fit(size, source int64) (int64, error) {
 	}
 	rounded, err := round(size)
 	if err == nil && rounded < source {
-		err = fmt.Errorf("%w: %d bytes, the source has %d", storage.ErrInvalid, size, source)
+		err = fmt.Errorf("%w: %d bytes are less than the %d bytes of the source", storage.ErrInvalid, size, source)
 	}
 	return rounded, err
 }
