@@ -10,17 +10,31 @@ import (
 	"github.com/crowbarkit/crowbarkit/storage"
 )
 
+// leaves returns what a call does that lets the first caller wait a little and all others until
+// they have gone.
+func leaves() func(context.Context) error {
+	called := false
+	return func(ctx context.Context) error {
+		if !called {
+			called = true
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+}
+
 // The ways to break the rules about calls that are cancelled, or lost on their way.
 var breaksOfFaults = map[string]map[string]func(b *broken, h *Harness){
 	"a cancelled maker leaves nothing behind": {
 		"made all the same": func(b *broken, h *Harness) {
+			leave := leaves()
 			b.create = func(ctx context.Context, s storage.VolumeSpec) (*storage.Volume, error) {
 				v, err := b.Driver.Create(context.WithoutCancel(ctx), s)
 				if s.ID == "made" {
-					select {
-					case <-time.After(50 * time.Millisecond):
-					case <-ctx.Done():
-						return nil, ctx.Err()
+					if err := leave(ctx); err != nil {
+						return nil, err
 					}
 				}
 				return v, err
@@ -29,23 +43,21 @@ var breaksOfFaults = map[string]map[string]func(b *broken, h *Harness){
 	},
 	"a cancelled snapshot leaves nothing behind": {
 		"made all the same": func(b *broken, h *Harness) {
+			leave := leaves()
 			b.snapshot = func(ctx context.Context, volume, id string) (*storage.Snapshot, error) {
 				s, err := b.Driver.CreateSnapshot(context.WithoutCancel(ctx), volume, id)
-				select {
-				case <-time.After(50 * time.Millisecond):
-				case <-ctx.Done():
-					return nil, ctx.Err()
+				if err := leave(ctx); err != nil {
+					return nil, err
 				}
 				return s, err
 			}
 		},
 		"made under another name": func(b *broken, h *Harness) {
+			leave := leaves()
 			b.snapshot = func(ctx context.Context, volume, id string) (*storage.Snapshot, error) {
 				_, _ = b.Driver.CreateSnapshot(context.WithoutCancel(ctx), volume, "unnamed")
-				select {
-				case <-time.After(50 * time.Millisecond):
-				case <-ctx.Done():
-					return nil, ctx.Err()
+				if err := leave(ctx); err != nil {
+					return nil, err
 				}
 				_ = b.Driver.DeleteSnapshot(ctx, volume, "unnamed")
 				return b.Driver.CreateSnapshot(ctx, volume, id)

@@ -219,7 +219,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 // mustFail runs TestBroken in a process of its own, as a test cannot fail inside another.
 func mustFail(t *testing.T, broken string) {
 	t.Helper()
-	command := exec.Command(os.Args[0], "-test.run=^TestBroken$", "-test.timeout=60s", "-rapid.nofailfile", "-rapid.checks=1000")
+	command := exec.Command(os.Args[0], "-test.run=^TestBroken$", "-test.timeout=300s", "-rapid.nofailfile", "-rapid.checks=1000")
 	command.Env = append(os.Environ(), breakVariable+"="+broken)
 	out, err := command.CombinedOutput()
 	require.Error(t, err, "%s: not found", broken)
