@@ -54,7 +54,8 @@ ceph-up:
 	@.ci/install $(CEPH_NEEDS)
 	CROWBAR_CEPH_UP=$(abspath $(CEPH_CONFIG)) $(GO) test -count=1 -timeout 0 -v -run TestUp ./internal/cephtest
 
-# What of Ceph cannot be measured here the program says; Cinder's driver comes with python3-cinder.
+# What cannot be measured here the program says; Debian has Cinder's driver in python3-cinder, sushy
+# in python3-sushy.
 bench:
 	cd internal/bench && $(GO) run $(if $(wildcard /usr/include/rbd/librbd.h),-tags $(CEPH_TAGS)) .
 
