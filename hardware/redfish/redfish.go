@@ -168,7 +168,7 @@ func New(config Config) (*Configurator, error) {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if c.transport == nil {
-		c.transport = newTransport(config.TLS, config.Pins, c.log)
+		c.transport = newTransport(config.TLS, config.Pins, config.KeepSession+5*time.Second, c.log)
 	}
 	return c, nil
 }

@@ -20,10 +20,10 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 		return
 	}
 	// With two levels the drives come along with their controllers; with one they come only when
-	// the controllers are asked one by one.
+	// the controllers are asked one by one, which iLO does not offer.
 	var list doc
 	var err error
-	if n.expand.levels >= 2 {
+	if n.expand.levels >= 2 || !n.expand.resources {
 		list, err = n.getExpanded(ctx, id(link), &n.expand.collections, 2)
 	} else {
 		list, err = n.resource(ctx, link, doc{})

@@ -14,12 +14,12 @@ import (
 
 // newTransport verifies certificates and uses no proxy: BMC traffic must not leave by an
 // HTTP_PROXY that was meant for downloads.
-func newTransport(config *tls.Config, pins Pins, log *slog.Logger) *http.Transport {
+func newTransport(config *tls.Config, pins Pins, keep time.Duration, log *slog.Logger) *http.Transport {
 	t := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 30 * time.Second,
 		MaxIdleConnsPerHost: 2,
-		IdleConnTimeout:     30 * time.Second,
+		IdleConnTimeout:     max(30*time.Second, keep), // the logout of a kept session goes over it
 	}
 	if config == nil {
 		config = &tls.Config{}
