@@ -36,8 +36,9 @@ func (n *conn) setBIOS(ctx context.Context, v *view, bios, knownSettings doc) {
 	v.bios = bios
 	b := &v.snap.BIOS
 	b.Attributes, b.Pending = attributes(bios.Result), nil
-	if name := text(bios, "AttributeRegistry"); name != "" && b.Registry == nil {
-		b.Registry = n.readRegistry(ctx, v, name)
+	if !v.registryRead {
+		v.registryRead = true
+		b.Registry = n.readRegistry(ctx, v, text(bios, "AttributeRegistry"))
 	}
 	b.Intents = n.bind(*b)
 	if v.settingsURI == "" {

@@ -28,7 +28,9 @@ type view struct {
 	settingsURI string
 	settings    doc
 	onReset     bool // the BMC advertises SettingsApplyTime OnReset
-	secureBoot  doc
+
+	registryRead bool
+	secureBoot   doc
 	// bootSettings is the settings object of the system, which takes a new boot order; none: the
 	// system does.
 	bootSettings doc

@@ -11,7 +11,7 @@
 //
 // gofish carries the connection, the login and the errors. Resources are read with own,
 // lenient decoding: one number given as a string must not hide a whole collection. Links are
-// followed as the service gives them; no path is ever made up.
+// followed as the service gives them; only where a collection cannot be read is a usual member tried.
 //
 // # What Apply does
 //

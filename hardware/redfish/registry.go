@@ -61,16 +61,17 @@ func (n *conn) fetchRegistry(ctx context.Context, v *view, name string) *hardwar
 	if collection == "" {
 		return nil
 	}
+	var uri string
 	list, err := n.get(ctx, collection)
-	if err != nil {
+	switch {
+	case err != nil && name == "":
 		v.unreadable(collection, err)
 		return nil
-	}
-	var uri string
-	for _, m := range list.Get("Members").Array() {
-		if member := canonical(id(m)); last(member) == name || uri == "" && strings.HasPrefix(name, last(member)+".") {
-			uri = id(m)
-		}
+	case err != nil: // a capture lacks it; its members have the names of the registries
+		v.unreadable(collection, err)
+		uri = strings.TrimSuffix(collection, "/") + "/" + name
+	default:
+		uri = findRegistry(list.Get("Members"), name)
 	}
 	if uri == "" {
 		return nil
@@ -95,6 +96,21 @@ func (n *conn) fetchRegistry(ctx context.Context, v *view, name string) *hardwar
 		return nil
 	}
 	return parseRegistry(name, body.Result)
+}
+
+// findRegistry picks a collection's member. A BIOS that names none (a Supermicro GB300, as
+// captured) still has one, under its usual name.
+func findRegistry(members gjson.Result, name string) (uri string) {
+	for _, m := range members.Array() {
+		member := last(id(m))
+		switch {
+		case name != "" && member == name, name == "" && strings.HasPrefix(member, "BiosAttributeRegistry"):
+			return id(m)
+		case name != "" && uri == "" && strings.HasPrefix(name, member+"."):
+			uri = id(m)
+		}
+	}
+	return uri
 }
 
 // parseRegistry reads an AttributeRegistry.

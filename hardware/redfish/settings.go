@@ -259,7 +259,7 @@ func (a *applier) orderLeft(ctx context.Context) (*hardware.Operation, error) {
 // reread reads parts again. What cannot be read now is an error, not a gap: it would pass for
 // something that the machine does not have.
 func (a *applier) reread(ctx context.Context, need parts) error {
-	known := len(a.view.snap.Unreadable)
+	known := slices.Clone(a.view.snap.Unreadable)
 	if need.bios {
 		bios, err := a.get(ctx, a.view.biosURI)
 		if err != nil {
@@ -276,9 +276,12 @@ func (a *applier) reread(ctx context.Context, need parts) error {
 	if need.secureBoot {
 		a.readSecureBoot(ctx, a.view)
 	}
-	if gaps := a.view.snap.Unreadable[known:]; len(gaps) > 0 {
-		a.view.snap.Unreadable = a.view.snap.Unreadable[:known]
-		return &requestError{kind: hardware.ErrUnreachable, cause: ctx.Err(), text: fmt.Sprintf("redfish: %s: %s", a.target.Node, gaps[0].Reason)}
+	now := a.view.snap.Unreadable
+	a.view.snap.Unreadable = known
+	for _, gap := range now {
+		if !slices.ContainsFunc(known, func(k hardware.Unreadable) bool { return k.Path == gap.Path }) {
+			return &requestError{kind: hardware.ErrUnreachable, cause: ctx.Err(), text: fmt.Sprintf("redfish: %s: %s", a.target.Node, gap.Reason)}
+		}
 	}
 	return nil
 }
