@@ -44,7 +44,7 @@ func planBIOS(want BIOSProfile, mode string, seen *Snapshot, ps *problems) ([]Op
 	then := layers{seen.BIOS.Pending, seen.BIOS.Attributes}
 	if seen.BIOS.Attributes == nil {
 		if len(want.Intents) > 0 || len(want.Attributes) > 0 || mode != "" {
-			ps.add("/bios", "no readable BIOS settings on the machine", "BIOS attributes", unreadableHint(seen))
+			ps.add("/bios", "no readable BIOS settings on the machine", "BIOS attributes", unreadableHint(seen, "bios"))
 		}
 		return nil, then
 	}
@@ -277,10 +277,13 @@ func (p *biosPlanner) nearest(name string) string {
 	return "did you mean " + found + "?"
 }
 
-func unreadableHint(seen *Snapshot) string {
-	if len(seen.Unreadable) == 0 {
-		return ""
+// unreadableHint tells what of a kind of resource could not be read: its absence may be no more
+// than that.
+func unreadableHint(seen *Snapshot, kind string) string {
+	for _, u := range seen.Unreadable {
+		if strings.Contains(strings.ToLower(u.Path), kind) {
+			return fmt.Sprintf("could not read %s: %s", u.Path, u.Reason)
+		}
 	}
-	u := seen.Unreadable[0]
-	return fmt.Sprintf("could not read %s: %s", u.Path, u.Reason)
+	return ""
 }

@@ -196,7 +196,7 @@ func planSecureBoot(want BootProfile, bios BIOSProfile, then layers, seen *Snaps
 	}
 	switch {
 	case have == nil:
-		return bad("a machine without secure boot", "a machine that has it", unreadableHint(seen))
+		return bad("a machine without secure boot", "a machine that has it", unreadableHint(seen, "secureboot"))
 	case on && seen.mode(want, bios, then) == "bios":
 		return bad(`"on" for a machine in boot mode bios`, "boot mode uefi", `set /boot/mode to "uefi" too`)
 	case have.Enabled == on && have.Current == on:

@@ -45,7 +45,7 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		if onlyJBOD(want) && len(seen.Unreadable) == 0 {
 			return nil // without a controller there is nothing but plain disks
 		}
-		ps.add("/raid", "no storage controller on the machine", "a storage controller", unreadableHint(seen))
+		ps.add("/raid", "no storage controller on the machine", "a storage controller", unreadableHint(seen, "storage"))
 		return nil
 	}
 	p := &raidPlanner{seen: seen, problems: ps, names: map[string]bool{}}
@@ -167,7 +167,7 @@ func (p *raidPlanner) jbod(w *wish) {
 		}
 		found = true
 		if c.blind != "" {
-			p.problems.add(w.path, c.ID+", "+c.blind, "a controller that can be seen whole", unreadableHint(p.seen))
+			p.problems.add(w.path, c.ID+", "+c.blind, "a controller that can be seen whole", unreadableHint(p.seen, "storage"))
 			continue
 		}
 		disks := w.named

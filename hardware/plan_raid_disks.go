@@ -72,7 +72,7 @@ func (p *raidPlanner) find(w *wish) bool {
 		}
 	}
 	if w.on.blind != "" {
-		p.problems.add(w.path, w.on.ID+", "+w.on.blind, "a controller that can be seen whole", unreadableHint(p.seen))
+		p.problems.add(w.path, w.on.ID+", "+w.on.blind, "a controller that can be seen whole", unreadableHint(p.seen, "storage"))
 		return false
 	}
 	return true

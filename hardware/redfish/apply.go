@@ -105,6 +105,9 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 		if a.view, err = a.observe(ctx, needed(a.plan.Profile)); err != nil {
 			return nil, err
 		}
+		if a.view.jobsErr != nil {
+			return nil, a.view.jobsErr // what they would do is not known
+		}
 		todo, planErr := a.plan.Remaining(a.view.snap)
 		busy := a.inPOST(a.view) || running(a.view.snap.Jobs)
 		switch {
@@ -112,6 +115,9 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 			a.progress("", hardware.PhaseWaiting, "turning the machine on: its volumes cannot be seen before")
 			err = a.restart(ctx)
 		case !busy && planErr == nil && a.volumesWait(todo):
+			if a.res.Reboots > 0 {
+				return nil, fmt.Errorf("redfish: %s: %w: a change of volumes still waits after a reset%s", a.target.Node, hardware.ErrNotConverged, a.describeJobs())
+			}
 			a.progress("", hardware.PhaseWaiting, "resetting the machine for a change of volumes that waits for it")
 			a.res.Reboots++
 			err = a.reset(ctx)
@@ -129,8 +135,8 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 			if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) {
 				return false, err
 			}
-			a.readJobs(ctx, a.view)
-			return !running(a.view.snap.Jobs), nil
+			err := a.jobs(ctx, a.view)
+			return err == nil && !running(a.view.snap.Jobs), err
 		})
 		if err != nil {
 			return nil, err

@@ -54,7 +54,7 @@ func (n *conn) setBIOS(ctx context.Context, v *view, bios, knownSettings doc) {
 	v.settings = settings
 	pending := attributes(settings.Result)
 	job, scheduled := settingsJob(v.snap.Jobs)
-	if n.quirks.PendingShownAsCurrent && (scheduled || job) {
+	if n.quirks.PendingShownAsCurrent && (scheduled || job || v.jobsErr != nil) {
 		// What is shown as current is not in force yet, and what is in force is not shown.
 		maps.DeleteFunc(b.Attributes, func(name string, value any) bool { p, ok := pending[name]; return ok && p == value })
 	} else {

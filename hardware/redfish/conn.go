@@ -3,12 +3,16 @@ package redfish
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/stmcginnis/gofish"
+	"github.com/stmcginnis/gofish/schemas"
 	"github.com/tidwall/gjson"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
@@ -24,6 +28,8 @@ type conn struct {
 	wire    *wire
 	root    gjson.Result
 	session string // URI to delete at the end; empty with Basic
+	renewed time.Time
+	refused bool // also a new session is refused
 	expand  expand
 	vendor  Vendor
 	quirks  Quirks
@@ -136,7 +142,7 @@ func (n *conn) change(ctx context.Context, method, uri string, payload any, head
 	body, _ := io.ReadAll(resp.Body)
 	resp.Body.Close()
 	r := reply{status: resp.StatusCode, location: resp.Header.Get("Location")}
-	if gjson.ValidBytes(body) {
+	if json.Valid(body) {
 		r.body = gjson.ParseBytes(body)
 	}
 	return r, nil
@@ -149,7 +155,6 @@ func (n *conn) send(ctx context.Context, method, uri string, payload any, header
 	if uri == "" {
 		return nil, errNoLink
 	}
-	again := n.session != ""
 	for {
 		api := n.client.WithContext(ctx)
 		var resp *http.Response
@@ -164,23 +169,49 @@ func (n *conn) send(ctx context.Context, method, uri string, payload any, header
 		default:
 			resp, err = api.DeleteWithHeaders(uri, header)
 		}
-		if statusOf(err) != http.StatusUnauthorized || !again {
+		if err != nil && resp != nil && !(method == http.MethodGet && errors.Is(err, schemas.ErrNotModified)) {
+			resp.Body.Close() // gofish leaves that of a 304 to the caller, whatever was asked
+			return nil, &schemas.Error{HTTPReturnedStatusCode: resp.StatusCode, Message: err.Error()}
+		}
+		if statusOf(err) != http.StatusUnauthorized || n.session == "" || n.refused {
 			return resp, err
 		}
-		again = false
-		if n.wire.user, n.wire.password, err = n.credentials(ctx); err != nil {
-			return nil, err
-		}
-		if err := n.login(ctx); err != nil {
+		if err := n.renew(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// local makes a path of a link; some BMCs give whole URLs.
+// renew logs in again in place of a session that the BMC does not take any more. One that is
+// refused right after that is refused for another reason: then it is left at that, and so that no
+// request can fill the BMC with sessions, the old one is ended.
+func (n *conn) renew(ctx context.Context) error {
+	var err error
+	if n.wire.user, n.wire.password, err = n.credentials(ctx); err != nil {
+		return err
+	}
+	old := n.session
+	n.session = ""
+	if err := n.login(ctx); err != nil {
+		n.session = old
+		return err
+	}
+	n.refused = n.c.clock.Now().Sub(n.renewed) < time.Minute
+	n.renewed = n.c.clock.Now()
+	if n.session != "" {
+		_ = n.client.WithContext(context.WithoutCancel(ctx)).Service.DeleteSession(old)
+	}
+	return nil
+}
+
+// local makes a path of a link; some BMCs give whole URLs. What is neither must not become part
+// of the host that the path is appended to.
 func local(uri string) string {
 	if u, err := url.Parse(uri); err == nil && u.Host != "" {
-		return u.RequestURI()
+		uri = u.RequestURI()
+	}
+	if uri != "" && uri[0] != '/' {
+		uri = "/" + uri
 	}
 	return uri
 }

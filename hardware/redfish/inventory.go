@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -93,23 +94,26 @@ func (n *conn) readFirmware(ctx context.Context, v *view) {
 	}
 }
 
-// readJobs lists the tasks and jobs that have not ended.
-func (n *conn) readJobs(ctx context.Context, v *view) {
+// readJobs lists the tasks and jobs that have not ended. An error means that there may be others.
+func (n *conn) readJobs(ctx context.Context, v *view) error {
 	v.snap.Jobs = nil
-	if q, ok := n.vendor.(JobQueue); ok && v.managerRead {
-		jobs, err := q.Jobs(ctx, n, v.manager.Result)
-		if err != nil {
-			v.unreadable(id(v.manager.Result), err)
+	if q, ok := n.vendor.(JobQueue); ok {
+		if !v.managerRead {
+			return n.unsupported("the BMC's own resource, which leads to its jobs, could not be read")
 		}
-		v.snap.Jobs = jobs
-		return
+		jobs, err := q.Jobs(ctx, n, v.manager.Result)
+		v.snap.Jobs = slices.DeleteFunc(jobs, func(j hardware.Job) bool { return ended(j.State) })
+		return err
 	}
+	var errs []error
 	for service, state := range map[string]string{"Tasks": "TaskState", "JobService": "JobState"} {
 		link := n.root.Get(service)
 		if !link.Exists() {
 			continue
 		}
-		for _, m := range n.readTasks(ctx, v, link) {
+		tasks, err := n.readTasks(ctx, link)
+		errs = append(errs, err)
+		for _, m := range tasks {
 			if s := text(m, state); !ended(s) {
 				v.snap.Jobs = append(v.snap.Jobs, hardware.Job{ID: text(m, "Id"), Name: text(m, "Name"), State: s,
 					Percent: int(m.Get("PercentComplete").Int()), Message: text(m, "Messages.0.Message")})
@@ -117,47 +121,59 @@ func (n *conn) readJobs(ctx context.Context, v *view) {
 		}
 	}
 	slices.SortFunc(v.snap.Jobs, func(a, b hardware.Job) int { return strings.Compare(a.ID, b.ID) })
+	return errors.Join(errs...)
+}
+
+// jobs is readJobs, but a service whose jobs cannot be read at all is taken to have none, unless
+// its vendor is known for them.
+func (n *conn) jobs(ctx context.Context, v *view) error {
+	err := n.readJobs(ctx, v)
+	if _, queued := n.vendor.(JobQueue); err != nil && !queued && (!passing(err) || errors.Is(err, hardware.ErrUnsupported)) && ctx.Err() == nil {
+		n.c.log.Debug("redfish: jobs cannot be read", "node", n.target.Node, "error", err)
+		return nil
+	}
+	return err
 }
 
 // readTasks follows a TaskService or JobService to its members. An expanding service gives the
 // collection along with itself, so that where nothing is to be done one request tells.
-func (n *conn) readTasks(ctx context.Context, v *view, link gjson.Result) []doc {
+func (n *conn) readTasks(ctx context.Context, link gjson.Result) ([]doc, error) {
 	service, err := n.getExpanded(ctx, id(link), &n.expand.resources, 1)
 	if err != nil {
-		v.unreadable(id(link), err)
-		return nil
+		return nil, err
 	}
 	list := service.Get("Tasks")
 	if !list.Exists() {
 		list = service.Get("Jobs")
 	}
 	if !list.Exists() || list.Get("Members").Exists() && len(list.Get("Members").Array()) == 0 {
-		return nil
+		return nil, nil
 	}
-	members, _ := n.members(ctx, v, id(list))
-	return members
+	return n.allMembers(ctx, id(list))
 }
 
-// ended reports whether a task or job in this state will do no more.
+// ended reports whether a task or job in this state will do no more. States are those of Task and
+// Job (DSP2046), and of iDRAC's queue, which keeps the reboots it made.
 func ended(state string) bool {
 	switch state {
-	case "Completed", "CompletedWithErrors", "Exception", "Killed", "Cancelled", "Failed", "RebootFailed", "Skipped", "Invalid", "Validating", "":
-		return state != "Validating"
-	}
-	return false
-}
-
-// waiting reports whether a task or job waits for a reset.
-func waiting(state string) bool {
-	switch state {
-	case "New", "Pending", "Scheduled", "Suspended", "ReadyForExecution", "RebootPending", "PendingActivation":
+	case "Completed", "Exception", "Killed", "Cancelled", "Failed", "Invalid",
+		"CompletedWithErrors", "RebootCompleted", "RebootFailed", "Skipped", "":
 		return true
 	}
 	return false
 }
 
-// running reports whether a job is at work. Those that wait for a reset are left out: Apply is
-// what resets.
+// waiting reports whether a task or job waits, for a reset as a rule.
+func waiting(state string) bool {
+	switch state {
+	case "New", "Pending", "Suspended", "UserIntervention", "Interrupted",
+		"Scheduled", "Scheduling", "Waiting", "Paused", "Downloaded", "ReadyForExecution", "RebootPending", "PendingActivation":
+		return true
+	}
+	return false
+}
+
+// running reports whether a job is at work. Those that wait are left out: Apply is what resets.
 func running(jobs []hardware.Job) bool {
 	return slices.ContainsFunc(jobs, func(j hardware.Job) bool { return !waiting(j.State) && !ended(j.State) })
 }

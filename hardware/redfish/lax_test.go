@@ -17,7 +17,10 @@ import (
 func replies(t *testing.T, host string, resources map[string]string) *redfish.Configurator {
 	t.Helper()
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, ok := resources[r.URL.Path]
+		body, ok := resources[r.URL.RequestURI()]
+		if !ok {
+			body, ok = resources[r.URL.Path]
+		}
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -46,6 +49,7 @@ func TestObserveOldVolumes(t *testing.T) {
 		"/D/1":                `{"@odata.id":"/D/1/","Id":"1"}`,
 		"/D/2":                `{"@odata.id":"/D/2","Id":"2"}`,
 		"/V":                  `{"Members":[{"@odata.id":"/V/raw"},{"@odata.id":"/V/m"}],"Members@odata.nextLink":"/V?2"}`,
+		"/V?2":                `{"Members":[]}`,
 		"/V/raw":              `{"Id":"raw","VolumeType":"RawDevice","Links":{"Drives":[{"@odata.id":"/D/1"}]}}`,
 		"/V/m":                `{"Id":"m","VolumeType":"Mirrored","Links":{"Drives":[{"@odata.id":"/D/1"},{"@odata.id":"/D/2/"}]}}`,
 	})

@@ -30,6 +30,7 @@ type view struct {
 	onReset     bool // the BMC advertises SettingsApplyTime OnReset
 
 	registryRead bool
+	jobsErr      error // there may be jobs that are not known
 	secureBoot   doc
 	// bootSettings is the settings object of the system, which takes a new boot order; none: the
 	// system does.
@@ -111,7 +112,9 @@ func (n *conn) observe(ctx context.Context, has parts) (*view, error) {
 	if _, queued := n.vendor.(JobQueue); queued || has.manager {
 		n.readManager(ctx, v)
 	}
-	n.readJobs(ctx, v)
+	if v.jobsErr = n.jobs(ctx, v); v.jobsErr != nil {
+		v.unreadable("jobs", v.jobsErr)
+	}
 	if has.bios {
 		n.readBIOS(ctx, v)
 	}
@@ -138,6 +141,12 @@ func (n *conn) observe(ctx context.Context, has parts) (*view, error) {
 
 func (v *view) unreadable(path string, err error) {
 	v.snap.Unreadable = append(v.snap.Unreadable, hardware.Unreadable{Path: path, Reason: err.Error()})
+}
+
+func (v *view) gaps(gaps []gap) {
+	for _, g := range gaps {
+		v.unreadable(g.path, g.err)
+	}
 }
 
 // findSystem reads the system the target names, else the only one of the service. A BMC whose

@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func (n *conn) getIfChanged(ctx context.Context, uri string, known doc) (doc, er
 	if err != nil {
 		return doc{}, n.fail(ctx, "GET "+uri, err)
 	}
-	if !gjson.ValidBytes(body) {
+	if !json.Valid(body) { // not gjson's, which has no limit to nesting and so overflows the stack
 		return doc{}, &requestError{text: fmt.Sprintf("redfish: %s: GET %s: the reply is not JSON", n.target.Node, uri), kind: hardware.ErrUnsupported}
 	}
 	d := doc{Result: gjson.ParseBytes(body), etag: resp.Header.Get("ETag")}
@@ -93,26 +94,56 @@ func retryAfter(header string, unset time.Duration, now time.Time) time.Duration
 	return unset
 }
 
-// members reads a collection and what is in it, in one request where the service expands.
-// Members that cannot be read are listed as such; complete is false then.
-func (n *conn) members(ctx context.Context, v *view, uri string) (out []doc, complete bool) {
-	complete = true
-	for pages := 0; uri != "" && pages < 100; pages++ {
-		list, err := n.getExpanded(ctx, uri, &n.expand.collections, 1)
-		if err != nil {
-			v.unreadable(uri, err)
-			return out, false
+// gap is a resource that could not be read.
+type gap struct {
+	path string
+	err  error
+}
+
+// maxPages bounds a collection; real ones have a page or two.
+const maxPages = 100
+
+// collect reads a collection and what is in it, in one request where the service expands, and so
+// many levels deep. What could not be read are the gaps: without any the collection is complete.
+func (n *conn) collect(ctx context.Context, uri string, levels int64) (out []doc, gaps []gap) {
+	seen := map[string]bool{}
+	for uri != "" {
+		if seen[uri] || len(seen) >= maxPages {
+			return out, append(gaps, gap{uri, fmt.Errorf("the pages of this collection go on after %d, or round in a circle", len(seen))})
 		}
-		docs, all := n.follow(ctx, v, list.Get("Members").Array())
-		out, complete = append(out, docs...), complete && all
+		list, err := n.getExpanded(ctx, uri, &n.expand.collections, levels)
+		if err != nil {
+			return out, append(gaps, gap{uri, err})
+		}
+		docs, missing := n.follow(ctx, list.Get("Members").Array())
+		out, gaps = append(out, docs...), append(gaps, missing...)
+		if !list.Get("Members").IsArray() && list.Get(`Members\@odata\.count`).Int() > 0 {
+			gaps = append(gaps, gap{uri, errors.New("it counts members and lists none")})
+		}
+		seen[uri] = true
 		uri = list.Get(`Members\@odata\.nextLink`).String()
 	}
-	return out, complete
+	return out, gaps
+}
+
+// members is collect for a view: gaps are listed there.
+func (n *conn) members(ctx context.Context, v *view, uri string) (out []doc, complete bool) {
+	out, gaps := n.collect(ctx, uri, 1)
+	v.gaps(gaps)
+	return out, len(gaps) == 0
+}
+
+// allMembers is collect where a gap is an error.
+func (n *conn) allMembers(ctx context.Context, uri string) ([]doc, error) {
+	out, gaps := n.collect(ctx, uri, 1)
+	if len(gaps) > 0 {
+		return out, gaps[0].err
+	}
+	return out, nil
 }
 
 // follow reads the resources behind links, except those that came expanded.
-func (n *conn) follow(ctx context.Context, v *view, list []gjson.Result) (out []doc, complete bool) {
-	complete = true
+func (n *conn) follow(ctx context.Context, list []gjson.Result) (out []doc, gaps []gap) {
 	for _, m := range list {
 		if expanded(m) {
 			out = append(out, inline(m))
@@ -120,13 +151,12 @@ func (n *conn) follow(ctx context.Context, v *view, list []gjson.Result) (out []
 		}
 		d, err := n.get(ctx, id(m))
 		if err != nil {
-			v.unreadable(id(m), err)
-			complete = false
+			gaps = append(gaps, gap{id(m), err})
 			continue
 		}
 		out = append(out, d)
 	}
-	return out, complete
+	return out, gaps
 }
 
 // expanded reports whether a link came with the resource it leads to.

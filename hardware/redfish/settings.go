@@ -324,7 +324,9 @@ func (a *applier) inForce(ctx context.Context) (left []hardware.Operation, err e
 		return nil, err
 	}
 	if a.quirks.SettingsMakeJobs || hadTasks {
-		a.readJobs(ctx, a.view)
+		if err := a.jobs(ctx, a.view); err != nil {
+			return nil, err
+		}
 		if atWork, scheduled := settingsJob(a.view.snap.Jobs); atWork || scheduled || running(a.view.snap.Jobs) {
 			return nil, nil
 		}

@@ -21,31 +21,44 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 	}
 	// With two levels the drives come along with their controllers; with one they come only when
 	// the controllers are asked one by one, which iLO does not offer.
-	var list doc
-	var err error
-	if n.expand.levels >= 2 || !n.expand.resources {
-		list, err = n.getExpanded(ctx, id(link), &n.expand.collections, 2)
-	} else {
-		list, err = n.resource(ctx, link, doc{})
-	}
-	if err != nil {
-		v.unreadable(id(link), err)
-		if errors.Is(err, hardware.ErrUnsupported) {
-			n.readSimpleStorage(ctx, v)
-		}
+	members, gaps := n.collectStorage(ctx, link)
+	if len(members) == 0 && len(gaps) > 0 && errors.Is(gaps[0].err, hardware.ErrUnsupported) {
+		v.gaps(gaps)
+		n.readSimpleStorage(ctx, v)
 		return
+	}
+	v.gaps(gaps)
+	for _, g := range gaps {
+		v.snap.Storage = append(v.snap.Storage, hardware.Controller{ID: last(g.path), Partial: true})
+	}
+	for _, d := range members {
+		n.readController(ctx, v, d)
+	}
+}
+
+func (n *conn) collectStorage(ctx context.Context, link gjson.Result) (out []doc, gaps []gap) {
+	if n.expand.levels >= 2 || !n.expand.resources {
+		return n.collect(ctx, id(link), 2)
+	}
+	list, err := n.resource(ctx, link, doc{})
+	if err != nil {
+		return nil, []gap{{id(link), err}}
 	}
 	for _, m := range list.Get("Members").Array() {
 		d := inline(m)
 		if !expanded(m) {
 			if d, err = n.getExpanded(ctx, id(m), &n.expand.resources, 1); err != nil {
-				v.unreadable(id(m), err)
-				v.snap.Storage = append(v.snap.Storage, hardware.Controller{ID: last(id(m)), Partial: true})
+				gaps = append(gaps, gap{id(m), err})
 				continue
 			}
 		}
-		n.readController(ctx, v, d)
+		out = append(out, d)
 	}
+	if next := list.Get(`Members\@odata\.nextLink`); next.Exists() {
+		more, missing := n.collect(ctx, next.String(), 1)
+		out, gaps = append(out, more...), append(gaps, missing...)
+	}
+	return out, gaps
 }
 
 // readSimpleStorage lists the disks of older BMCs. They have names and sizes, nothing that would
@@ -79,8 +92,9 @@ func (n *conn) readController(ctx context.Context, v *view, d doc) {
 	c.Configurable = l.volumesURI != ""
 	n.readMember(ctx, v, d, &c)
 
-	drives, complete := n.follow(ctx, v, d.Get("Drives").Array())
-	c.Partial = !complete
+	drives, gaps := n.follow(ctx, d.Get("Drives").Array())
+	v.gaps(gaps)
+	c.Partial = len(gaps) > 0
 	for _, r := range drives {
 		if text(r, "Status.State") == "Absent" {
 			continue // an empty bay

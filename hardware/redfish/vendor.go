@@ -99,6 +99,8 @@ type ControllerReader interface {
 // Service is a connection to a BMC, for vendor modules. Paths are links that the service gave.
 type Service interface {
 	Get(ctx context.Context, uri string) (gjson.Result, error)
+	// Members reads a collection whole, all pages, in one request where the service expands.
+	Members(ctx context.Context, uri string) ([]gjson.Result, error)
 	Post(ctx context.Context, uri string, body any) error
 	Delete(ctx context.Context, uri string) error
 }
@@ -107,6 +109,16 @@ type Service interface {
 func (n *conn) Get(ctx context.Context, uri string) (gjson.Result, error) {
 	d, err := n.get(ctx, uri)
 	return d.Result, err
+}
+
+// Members implements Service.
+func (n *conn) Members(ctx context.Context, uri string) ([]gjson.Result, error) {
+	docs, err := n.allMembers(ctx, uri)
+	out := make([]gjson.Result, len(docs))
+	for i, d := range docs {
+		out[i] = d.Result
+	}
+	return out, err
 }
 
 // Post implements Service.

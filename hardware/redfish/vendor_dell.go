@@ -53,25 +53,19 @@ func dellJobs(manager gjson.Result) string {
 	return ""
 }
 
-// Jobs reads the queue in one request.
+// Jobs reads the queue. An iDRAC without a link to it is too old to have one.
 func (dell) Jobs(ctx context.Context, s Service, manager gjson.Result) ([]hardware.Job, error) {
 	uri := dellJobs(manager)
 	if uri == "" {
 		return nil, nil
 	}
-	list, err := s.Get(ctx, uri+"?$expand=*($levels=1)")
-	if err != nil {
-		return nil, err
-	}
+	members, err := s.Members(ctx, uri)
 	var jobs []hardware.Job
-	for _, m := range list.Get("Members").Array() {
-		job := hardware.Job{ID: m.Get("Id").String(), Name: m.Get("Name").String(), State: m.Get("JobState").String(),
-			Percent: int(m.Get("PercentComplete").Int()), Message: m.Get("Message").String(), Component: dellComponent(m.Get("JobType").String())}
-		if !ended(job.State) {
-			jobs = append(jobs, job)
-		}
+	for _, m := range members {
+		jobs = append(jobs, hardware.Job{ID: m.Get("Id").String(), Name: m.Get("Name").String(), State: m.Get("JobState").String(),
+			Percent: int(m.Get("PercentComplete").Int()), Message: m.Get("Message").String(), Component: dellComponent(m.Get("JobType").String())})
 	}
-	return jobs, nil
+	return jobs, err
 }
 
 func dellComponent(jobType string) hardware.Component {

@@ -94,7 +94,9 @@ func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (late
 	switch {
 	case lost != nil && c.OnReset:
 		// Nothing will show before the reset but the job, if it is there.
-		a.readJobs(ctx, a.view)
+		if err := a.jobs(ctx, a.view); err != nil {
+			return false, unknown(a.target.Node, op.ID, lost)
+		}
 		for _, j := range a.view.snap.Jobs {
 			if waiting(j.State) && !slices.ContainsFunc(before, func(b hardware.Job) bool { return b.ID == j.ID }) {
 				return true, nil
@@ -139,8 +141,8 @@ func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost e
 		if shows || lost == nil || a.c.clock.Now().Sub(start) < a.c.config.SettleTimeout {
 			return shows, nil
 		}
-		if a.readJobs(ctx, a.view); running(a.view.snap.Jobs) {
-			return false, nil
+		if err := a.jobs(ctx, a.view); err != nil || running(a.view.snap.Jobs) {
+			return false, err
 		}
 		return false, unknown(a.target.Node, op.ID, lost)
 	})

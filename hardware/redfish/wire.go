@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -33,12 +34,13 @@ type wire struct {
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), w.timeout)
 	select {
 	case w.slots <- struct{}{}:
-	case <-r.Context().Done():
-		return nil, &unsentError{r.Context().Err()}
+	case <-ctx.Done():
+		cancel()
+		return nil, &unsentError{fmt.Errorf("other requests to this BMC are in the way: %w", ctx.Err())}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), w.timeout)
 	release := sync.OnceFunc(func() { cancel(); <-w.slots })
 	r = r.Clone(ctx)
 	r.Header.Set("User-Agent", strings.TrimSpace("crowbarkit "+r.UserAgent())) // before gofish's own
@@ -74,7 +76,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 // slimRoot is what gofish needs of the service root: where sessions are. The rest may be badly
 // typed, which it would not forgive. What is no JSON is left as it is, for gofish to complain of.
 func slimRoot(root []byte) []byte {
-	if !gjson.ValidBytes(root) {
+	if !json.Valid(root) {
 		return root
 	}
 	slim, _ := json.Marshal(map[string]any{"@odata.id": "/redfish/v1/", "Links": map[string]any{
