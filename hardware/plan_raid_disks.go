@@ -180,7 +180,7 @@ func (c *controllerPlan) suits(w *wish, d Drive, n int) bool {
 		share++
 	}
 	if c.WholeDisksOnly {
-		return sizeFits(share, d.SizeBytes)
+		return SizeFits(share, d.SizeBytes)
 	}
 	return d.SizeBytes >= share
 }

@@ -66,10 +66,10 @@ func (c *controllerPlan) fits(w *wish, have Volume) bool {
 	if len(members) == 0 || len(members) < len(have.Drives) && !degraded {
 		return false
 	}
-	if !sizeFits(w.SizeBytes, have.SizeBytes) {
+	if !SizeFits(w.SizeBytes, have.SizeBytes) {
 		// A size that is all of the disks was not sent to a controller that takes none.
 		all, err := w.RAIDLevel.Usable(sizes(members))
-		if !c.WholeDisksOnly || err != nil || !sizeFits(w.SizeBytes, all) {
+		if !c.WholeDisksOnly || err != nil || !SizeFits(w.SizeBytes, all) {
 			return false
 		}
 	}
@@ -116,10 +116,11 @@ func (c *controllerPlan) whole(w *wish, have Volume) bool {
 		}
 	}
 	all, err := w.RAIDLevel.Usable(sizes(members))
-	return w.SizeBytes > 0 || err == nil && sizeFits(all, have.SizeBytes)
+	return w.SizeBytes > 0 || err == nil && SizeFits(all, have.SizeBytes)
 }
 
-// sizeFits allows for a controller that rounds to its stripes.
-func sizeFits(want, have int64) bool {
+// SizeFits reports whether a volume of have bytes is what was asked for as want, 0 being any size:
+// controllers round to their stripes, by up to a hundredth.
+func SizeFits(want, have int64) bool {
 	return want == 0 || have >= want-want/100 && have <= want+want/100
 }

@@ -38,16 +38,7 @@ func (m *machine) power(ctx context.Context, action hardware.PowerAction) error 
 	off := m.view.snap.System.Power == hardware.StateOff
 	switch {
 	case action == hardware.PowerReset || action == hardware.PowerOn && off:
-		if err := m.restart(ctx); err != nil {
-			return err
-		}
-		// Off in the middle of a reset is not where it ends.
-		return m.await(ctx, "power on", nil, func() (bool, error) {
-			if m.view.snap.System.Power == hardware.StateOn {
-				return true, nil
-			}
-			return false, m.refreshSystem(ctx)
-		})
+		return m.restart(ctx)
 	case action == hardware.PowerOn || off:
 		return nil
 	}
@@ -122,7 +113,7 @@ func (m *machine) reset(ctx context.Context) error {
 }
 
 // restart resets the machine at once, or turns it on if it is off, and returns when that was
-// seen to happen. Its POST goes on then.
+// seen to happen and it is on. Its POST goes on then.
 func (m *machine) restart(ctx context.Context) error {
 	before := m.view.snap.System
 	kind := "On"
@@ -133,7 +124,31 @@ func (m *machine) restart(ctx context.Context) error {
 	if err != nil && !doubtful(err) {
 		return err
 	}
-	return m.await(ctx, "reset", err, m.transition(ctx, before))
+	if err := m.await(ctx, "reset", err, m.transition(ctx, before)); err != nil {
+		return err
+	}
+	return m.staysOn(ctx)
+}
+
+// staysOn waits for the machine to be on after it was seen off. If it stays off it is turned on,
+// once: an operating system may be done with the shutdown it was asked for just as it is reset.
+func (m *machine) staysOn(ctx context.Context) error {
+	start, pressed := m.c.clock.Now(), false
+	return m.await(ctx, "power on", nil, func() (bool, error) {
+		if m.c.clock.Now().Sub(m.view.systemAt) >= m.c.config.PollInterval/2 {
+			if err := m.refreshSystem(ctx); err != nil {
+				return false, err
+			}
+		}
+		off := m.view.snap.System.Power == hardware.StateOff
+		if off && !pressed && m.c.clock.Now().Sub(start) >= m.c.config.SettleTimeout {
+			pressed = true
+			if err := m.press(ctx, "On"); err != nil && !doubtful(err) {
+				return false, err
+			}
+		}
+		return !off, nil
+	})
 }
 
 // transition tells a reset that happened from one that has yet to: "power is on" right

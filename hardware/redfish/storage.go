@@ -244,12 +244,24 @@ func last(uri string) string {
 
 // find returns the volume of a level on exactly the given drives.
 func find(volumes []hardware.Volume, want hardware.Volume) (hardware.Volume, bool) {
-	for _, have := range volumes {
-		if have.RAIDLevel == want.RAIDLevel && sameSet(have.Drives, want.Drives) {
-			return have, true
-		}
+	i := slices.IndexFunc(volumes, func(have hardware.Volume) bool {
+		return have.RAIDLevel == want.RAIDLevel && sameSet(have.Drives, want.Drives)
+	})
+	if i < 0 {
+		return hardware.Volume{}, false
 	}
-	return hardware.Volume{}, false
+	return volumes[i], true
+}
+
+// onto returns a volume that has one of the drives, as member or spare.
+func onto(volumes []hardware.Volume, drives []string) (hardware.Volume, bool) {
+	i := slices.IndexFunc(volumes, func(have hardware.Volume) bool {
+		return slices.ContainsFunc(slices.Concat(have.Drives, have.Spares), func(d string) bool { return slices.Contains(drives, d) })
+	})
+	if i < 0 {
+		return hardware.Volume{}, false
+	}
+	return volumes[i], true
 }
 
 func sameSet(a, b []string) bool {

@@ -75,6 +75,11 @@ func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (late
 	if err := a.authorize(ctx, op); err != nil {
 		return false, err
 	}
+	// To be allowed may take as long as people do. What was allowed is the loss of these disks'
+	// data and no others', so it is looked again at what the request would hit.
+	if err := a.asPlanned(ctx, op, l); err != nil {
+		return false, err
+	}
 	a.progress(op.ID, hardware.PhaseStarted, "%s %s", op.Action, op.Target)
 	before := a.view.snap.Jobs
 	var r reply
@@ -121,6 +126,30 @@ func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (late
 	return false, a.awaitVolume(ctx, op, lost)
 }
 
+// asPlanned reads the controller's volumes and refuses, as a stale plan, to delete a volume that is
+// another one by now, or to create one on disks that others have.
+func (a *applier) asPlanned(ctx context.Context, op hardware.Operation, l *links) error {
+	volumes, err := a.volumes(ctx, l)
+	if err != nil {
+		return err
+	}
+	stale := func(have hardware.Volume) error {
+		return fmt.Errorf("redfish: %s: %s: %w: volume %s is %s on %v by now", a.target.Node, op.ID, hardware.ErrStalePlan, have.ID, have.RAIDLevel, have.Drives)
+	}
+	if op.Action == hardware.ActionDeleteVolume {
+		for _, have := range volumes {
+			if have.ID == op.Volume.ID && (have.RAIDLevel != op.Volume.RAIDLevel || !sameSet(have.Drives, op.Volume.Drives) || !sameSet(have.Spares, op.Volume.Spares)) {
+				return stale(have)
+			}
+		}
+		return nil
+	}
+	if have, taken := onto(volumes, slices.Concat(op.Volume.Drives, op.Volume.Spares)); taken {
+		return stale(have)
+	}
+	return nil
+}
+
 // awaitVolume waits until the controller's volumes show the effect. If the answer was lost that
 // is given SettleTimeout, and as long as a job is at work.
 func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost error) error {
@@ -136,7 +165,12 @@ func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost e
 		if op.Action == hardware.ActionDeleteVolume {
 			shows = !slices.ContainsFunc(volumes, func(v hardware.Volume) bool { return v.ID == op.Volume.ID })
 		} else {
-			_, shows = find(volumes, *op.Volume)
+			var have hardware.Volume
+			have, shows = find(volumes, *op.Volume)
+			if want := op.Volume.SizeBytes; shows && !hardware.SizeFits(want, have.SizeBytes) {
+				return false, fmt.Errorf("redfish: %s: %s: %w: the controller made volume %s of %d bytes in place of %d; ask for all that its disks give, by leaving size_bytes out",
+					a.target.Node, op.ID, hardware.ErrUnsupported, have.ID, have.SizeBytes, want)
+			}
 		}
 		if shows || lost == nil || a.c.clock.Now().Sub(start) < a.c.config.SettleTimeout {
 			return shows, nil
