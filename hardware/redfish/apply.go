@@ -94,7 +94,7 @@ func (a *applier) run(ctx context.Context) error {
 // from that: whether somebody else changed the settings since, their ETag tells.
 func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 	if seen := a.conn.view; seen != nil && seen.has.covers(needed(a.plan.Profile)) && len(a.plan.Destroys()) == 0 &&
-		a.c.clock.Now().Sub(seen.at) <= a.c.config.KeepSession && !a.inPOST(seen) && len(seen.snap.Jobs) == 0 {
+		a.c.clock.Now().Sub(seen.at) <= a.c.config.KeepSession && !a.inPOST(seen) && len(seen.snap.Jobs) == 0 && a.guarded(seen) {
 		a.view = seen
 		if todo, err := a.plan.Remaining(seen.snap); err == nil {
 			return todo, nil
@@ -142,6 +142,13 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 			return nil, err
 		}
 	}
+}
+
+// guarded reports whether a change by somebody else would show as another ETag of what is written.
+func (a *applier) guarded(seen *view) bool {
+	need := needed(a.plan.Profile)
+	return !a.bmc.noIfMatch.Load() && seen.system.etag != "" && (!need.bios || seen.settings.etag != "" && seen.bios.etag != "") &&
+		(!need.secureBoot || seen.secureBoot.etag != "")
 }
 
 // volumesWait reports whether volumes are to be changed and a change of some waits for a reset.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/stmcginnis/gofish"
@@ -49,8 +50,8 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, s
 			Endpoint: service, HTTPClient: client, NoModifyTransport: true, ReuseConnections: true})
 		return err
 	})
-	if status := statusOf(err); status == http.StatusNotFound || err != nil && root.Len() > 0 {
-		return nil, n.unsupported(fmt.Sprintf("no Redfish service answers at %s/redfish/v1/ (%s); is this the BMC's address?", service, n.scrub(oneLine(err.Error()))))
+	if statusOf(err) == http.StatusNotFound || err != nil && n.wire.root == nil && !json.Valid(root.Bytes()) {
+		return nil, n.unsupported(fmt.Sprintf("no Redfish service answers at %s/redfish/v1/ (%s); is this the BMC's address?", service, n.brief(err.Error())))
 	}
 	if err != nil {
 		return nil, n.fail(ctx, "read the service root", err)
@@ -67,59 +68,6 @@ func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, s
 		return nil, err
 	}
 	return n, nil
-}
-
-func (n *conn) credentials(ctx context.Context) (user, password string, err error) {
-	if n.target.Credentials == nil {
-		return "", "", nil
-	}
-	if user, password, err = n.target.Credentials(ctx); err != nil {
-		return "", "", fmt.Errorf("redfish: %s: get credentials: %w", n.target.Node, err)
-	}
-	return user, password, nil
-}
-
-// login opens a session. The request outlives ctx, up to RequestTimeout: a session whose
-// opening nobody waited for could not be closed.
-func (n *conn) login(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return n.fail(ctx, "log in", err)
-	}
-	n.wire.token, n.wire.basic = "", false
-	if n.root.Get(`Links.Sessions.\@odata\.id`).Exists() {
-		service := n.client.WithContext(context.WithoutCancel(ctx)).Service
-		auth, err := service.CreateSession(n.wire.user, n.wire.password)
-		switch status := statusOf(err); {
-		case err == nil && auth.Token != "":
-			n.wire.token, n.session = auth.Token, auth.Session
-			return nil
-		case status == http.StatusUnauthorized || status == http.StatusForbidden:
-			return n.fail(ctx, "log in", err)
-		case err != nil && status == 0:
-			return n.fail(ctx, "log in", err)
-		}
-		// No session service, or all sessions taken (iDRAC answers 503, RAC0218).
-		n.c.log.Debug("redfish: no session, using basic authentication", "node", n.target.Node, "status", statusOf(err))
-	}
-	n.wire.basic = true
-	return nil
-}
-
-// logout ends the session, also when ctx has ended, and once more if that fails: BMCs have few
-// sessions to lose.
-func (n *conn) logout(ctx context.Context) {
-	for range 2 {
-		if n.session == "" {
-			return
-		}
-		api := n.client.WithContext(context.WithoutCancel(ctx))
-		err := api.Service.DeleteSession(n.session)
-		if status := statusOf(err); err == nil || status == http.StatusNotFound || status == http.StatusUnauthorized {
-			n.session = ""
-			return
-		}
-		n.c.log.Warn("redfish: logout failed", "node", n.target.Node, "error", n.scrub(err.Error()))
-	}
 }
 
 // requests is how many the present call took.
@@ -155,7 +103,7 @@ func (n *conn) send(ctx context.Context, method, uri string, payload any, header
 	if uri == "" {
 		return nil, errNoLink
 	}
-	for {
+	for redirects := 0; ; {
 		api := n.client.WithContext(ctx)
 		var resp *http.Response
 		var err error
@@ -173,35 +121,26 @@ func (n *conn) send(ctx context.Context, method, uri string, payload any, header
 			resp.Body.Close() // gofish leaves that of a 304 to the caller, whatever was asked
 			return nil, &schemas.Error{HTTPReturnedStatusCode: resp.StatusCode, Message: err.Error()}
 		}
-		if statusOf(err) != http.StatusUnauthorized || n.session == "" || n.refused {
+		switch status := statusOf(err); {
+		case redirected(status) && method != http.MethodGet && redirects < 5 && n.wire.location != "":
+			// Followed here, since net/http would make a GET of it. Nothing was done yet.
+			redirects, uri = redirects+1, local(n.wire.location)
+		case status == http.StatusUnauthorized && n.session != "" && !n.refused:
+			if err := n.renew(ctx); err != nil {
+				return nil, err
+			}
+		default:
 			return resp, err
-		}
-		if err := n.renew(ctx); err != nil {
-			return nil, err
 		}
 	}
 }
 
-// renew logs in again in place of a session that the BMC does not take any more. One that is
-// refused right after that is refused for another reason: then it is left at that, and so that no
-// request can fill the BMC with sessions, the old one is ended.
-func (n *conn) renew(ctx context.Context) error {
-	var err error
-	if n.wire.user, n.wire.password, err = n.credentials(ctx); err != nil {
-		return err
+func redirected(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
 	}
-	old := n.session
-	n.session = ""
-	if err := n.login(ctx); err != nil {
-		n.session = old
-		return err
-	}
-	n.refused = n.c.clock.Now().Sub(n.renewed) < time.Minute
-	n.renewed = n.c.clock.Now()
-	if n.session != "" {
-		_ = n.client.WithContext(context.WithoutCancel(ctx)).Service.DeleteSession(old)
-	}
-	return nil
+	return false
 }
 
 // local makes a path of a link; some BMCs give whole URLs. What is neither must not become part
@@ -234,39 +173,54 @@ func (n *conn) ifMatch(etag string) map[string]string {
 // the change is sent again, which does no harm.
 func (n *conn) patch(ctx context.Context, uri string, body any, etag string, took func(doc) bool) (reply, error) {
 	for try := 1; ; try++ {
-		r, err := n.change(ctx, http.MethodPatch, uri, body, n.ifMatch(etag))
-		switch status := statusOf(err); {
+		match := n.ifMatch(etag)
+		r, err := n.change(ctx, http.MethodPatch, uri, body, match)
+		status := statusOf(err)
+		switch {
 		case err == nil:
 			return r, nil
-		case status == http.StatusPreconditionRequired && try <= 2:
+		case try > 3:
+		case status == http.StatusPreconditionRequired || status == http.StatusPreconditionFailed && match == nil:
 			n.bmc.noIfMatch.Store(false)
 			fresh, err := n.get(ctx, uri)
 			if err != nil {
 				return reply{}, err
 			}
-			if etag = fresh.etag; etag == "" || try == 2 {
+			if etag = fresh.etag; etag == "" || try == 3 {
 				etag = "*"
 			}
-		case status == http.StatusPreconditionFailed && try <= 2:
+			continue
+		case status == http.StatusPreconditionFailed:
 			fresh, getErr := n.get(ctx, uri)
 			switch {
 			case getErr != nil:
 				return reply{}, getErr
-			case fresh.etag != "" && fresh.etag != etag && etag != "":
+			case fresh.etag == "" || fresh.etag == etag:
+				n.bmc.noIfMatch.Store(true) // it is the same, and refused all the same
+			case opaque(fresh.etag) == opaque(etag):
+				etag = fresh.etag // the same, in the spelling of headers
+			default:
 				return reply{}, fmt.Errorf("%w: %w", errChanged, err)
 			}
-			n.bmc.noIfMatch.Store(true) // it is the same, and refused all the same
-		case ctx.Err() == nil && doubtful(err) && try <= 2:
+			continue
+		case ctx.Err() == nil && doubtful(err):
 			fresh, getErr := n.get(ctx, uri)
 			if getErr != nil {
-				return reply{}, err
+				return reply{}, unknown(n.target.Node, "PATCH "+uri, err)
 			}
 			if took != nil && took(fresh) {
 				return reply{status: http.StatusOK, body: fresh.Result}, nil
 			}
 			etag = fresh.etag
-		default:
-			return reply{}, err
+			continue
 		}
+		if doubtful(err) {
+			err = unknown(n.target.Node, "PATCH "+uri, err)
+		}
+		return reply{}, err
 	}
 }
+
+// opaque is what an ETag tells apart: BMCs quote it or not, and call it weak or not, as the place
+// has it.
+func opaque(etag string) string { return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`) }

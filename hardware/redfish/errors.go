@@ -67,7 +67,7 @@ func (n *conn) fail(ctx context.Context, doing string, err error) error {
 	if errors.As(err, &answered) {
 		message = answer(answered)
 	}
-	e.text = fmt.Sprintf("redfish: %s: %s: %v: %s", n.target.Node, doing, e.kind, n.scrub(message))
+	e.text = fmt.Sprintf("redfish: %s: %s: %v: %s", n.target.Node, doing, e.kind, n.brief(message))
 	return e
 }
 
@@ -78,7 +78,7 @@ func isChange(doing string) bool {
 	return method == http.MethodPatch || method == http.MethodPost || method == http.MethodDelete
 }
 
-// answer is what the BMC said, on one line.
+// answer is what the BMC said.
 func answer(e *schemas.Error) string {
 	text := e.Message
 	for _, info := range e.ExtendedInfos {
@@ -87,11 +87,13 @@ func answer(e *schemas.Error) string {
 			break
 		}
 	}
-	return strings.TrimSpace(strconv.Itoa(e.HTTPReturnedStatusCode) + " " + oneLine(text))
+	return strings.TrimSpace(strconv.Itoa(e.HTTPReturnedStatusCode) + " " + text)
 }
 
-func oneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+// brief is a text without the credentials, on one line that is not too long. They are taken out
+// first: what is cut or folded is not recognised.
+func (n *conn) brief(text string) string {
+	text = strings.Join(strings.Fields(n.scrub(text)), " ")
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}

@@ -102,8 +102,10 @@ func (n *conn) readJobs(ctx context.Context, v *view) error {
 			return n.unsupported("the BMC's own resource, which leads to its jobs, could not be read")
 		}
 		jobs, err := q.Jobs(ctx, n, v.manager.Result)
-		v.snap.Jobs = slices.DeleteFunc(jobs, func(j hardware.Job) bool { return ended(j.State) })
-		return err
+		if !errors.Is(err, ErrNoQueue) {
+			v.snap.Jobs = slices.DeleteFunc(jobs, func(j hardware.Job) bool { return ended(j.State) })
+			return err
+		}
 	}
 	var errs []error
 	for service, state := range map[string]string{"Tasks": "TaskState", "JobService": "JobState"} {

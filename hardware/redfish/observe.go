@@ -21,6 +21,7 @@ type view struct {
 	systemURI   string
 	system      doc
 	systemAt    time.Time // when that was read
+	stepAt      time.Time // when it first showed its BootProgress
 	manager     doc
 	managerRead bool
 	biosURI     string
@@ -195,6 +196,9 @@ func (n *conn) unsupported(what string) error {
 func (n *conn) setSystem(v *view, d doc) {
 	v.system, v.systemAt = d, n.c.clock.Now()
 	s := v.snap
+	if step := text(d, "BootProgress.LastState"); v.stepAt.IsZero() || step != s.System.BootProgress || text(d, "LastResetTime") != s.System.LastResetTime {
+		v.stepAt = v.systemAt
+	}
 	s.System = hardware.System{
 		Manufacturer: text(d, "Manufacturer"), Model: text(d, "Model"), Serial: text(d, "SerialNumber"), UUID: text(d, "UUID"),
 		Power: power(text(d, "PowerState")), Health: text(d, "Status.Health"),
@@ -208,6 +212,10 @@ func (n *conn) setSystem(v *view, d doc) {
 	}
 	n.setBoot(v, d)
 }
+
+// postPatience is how long firmware may show one and the same step. A machine that finds nothing
+// to boot stays at its last for ever.
+const postPatience = 10 * time.Minute
 
 // inPOST reports whether firmware is still at work, as far as the BMC tells.
 func (n *conn) inPOST(v *view) bool {
@@ -223,7 +231,7 @@ func (n *conn) inPOST(v *view) bool {
 	case "", "None", "OSBootStarted", "OSRunning", "SetupEntered", "OEM":
 		return false
 	}
-	return true
+	return v.systemAt.Sub(v.stepAt) < postPatience
 }
 
 func linkTo(d gjson.Result, name string) string { return id(d.Get(name)) }

@@ -35,6 +35,9 @@ func (c *Configurator) Power(ctx context.Context, t hardware.Target, action hard
 }
 
 func (m *machine) power(ctx context.Context, action hardware.PowerAction) error {
+	if err := m.settled(ctx); err != nil {
+		return err
+	}
 	off := m.view.snap.System.Power == hardware.StateOff
 	switch {
 	case action == hardware.PowerReset || action == hardware.PowerOn && off:
@@ -53,6 +56,22 @@ func (m *machine) power(ctx context.Context, action hardware.PowerAction) error 
 		return err
 	}
 	return m.await(ctx, "power off", err, m.isOff(ctx))
+}
+
+// settled waits for a machine that is on its way from on to off or back. One that does not say is
+// an error: what was done to it could not be seen.
+func (m *machine) settled(ctx context.Context) error {
+	err := m.await(ctx, "wait for its power to settle", nil, func() (bool, error) {
+		switch m.view.snap.System.Power {
+		case hardware.StateOn, hardware.StateOff, hardware.StateUnknown:
+			return true, nil
+		}
+		return false, m.refreshSystem(ctx)
+	})
+	if err == nil && m.view.snap.System.Power == hardware.StateUnknown {
+		err = m.unsupported("the BMC does not say whether the machine is on")
+	}
+	return err
 }
 
 func (m *machine) isOff(ctx context.Context) func() (bool, error) {
@@ -180,7 +199,11 @@ func (m *machine) marked() bool {
 			return true
 		}
 	}
-	return m.view.snap.System.LastResetTime != "" || m.view.snap.System.BootProgress != ""
+	switch m.view.snap.System.BootProgress {
+	case "", "None", "OEM":
+		return m.view.snap.System.LastResetTime != ""
+	}
+	return true
 }
 
 const resetAction = `Actions.#ComputerSystem\.Reset`

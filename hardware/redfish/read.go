@@ -159,11 +159,17 @@ func (n *conn) follow(ctx context.Context, list []gjson.Result) (out []doc, gaps
 	return out, gaps
 }
 
-// expanded reports whether a link came with the resource it leads to.
+// expanded reports whether a link came with the resource it leads to, annotations of the link
+// aside.
 func expanded(m gjson.Result) bool {
-	count := 0
-	m.ForEach(func(_, _ gjson.Result) bool { count++; return count < 3 })
-	return count > 2 || count == 2 && !m.Get(`\@odata\.type`).Exists()
+	properties := 0
+	m.ForEach(func(name, _ gjson.Result) bool {
+		if !strings.HasPrefix(name.String(), "@") {
+			properties++
+		}
+		return properties < 2
+	})
+	return properties > 1 || m.Get("Members").Exists()
 }
 
 // inline is a resource that came expanded in another.

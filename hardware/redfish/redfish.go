@@ -210,12 +210,19 @@ func endpoint(t hardware.Target) (service, system string, err error) {
 		return "", "", fmt.Errorf("redfish: %s: %w: the BMC's URL is not http:// or https:// and a host", t.Node, hardware.ErrInvalid)
 	case u.User != nil:
 		return "", "", fmt.Errorf("redfish: %s: %w: credentials do not belong in the BMC's URL", t.Node, hardware.ErrInvalid)
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", "", fmt.Errorf("redfish: %s: %w: the BMC's URL has a query or fragment", t.Node, hardware.ErrInvalid)
 	}
-	path := strings.TrimSuffix(u.Path, "/")
+	path := strings.TrimRight(u.EscapedPath(), "/")
 	if path == "/redfish/v1" || path == "/redfish" {
 		path = ""
 	}
-	return u.Scheme + "://" + u.Host, path, nil
+	// One spelling for one BMC: changes of it are kept apart by that.
+	host := strings.ToLower(u.Host)
+	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; strings.HasSuffix(host, port) {
+		host = strings.TrimSuffix(host, port)
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: host}).String(), path, nil
 }
 
 // poll calls look until it is done, fails, or limit has passed, which is reported as timeout.

@@ -44,7 +44,7 @@ func (r *registries) put(key string, registry *hardware.Registry) {
 func (n *conn) readRegistry(ctx context.Context, v *view, name string) *hardware.Registry {
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(maps.Keys(v.snap.BIOS.Attributes)), "\n")))
 	key := fmt.Sprintf("%q %q %q %q %x", name, v.snap.System.Manufacturer, v.snap.System.Model, v.snap.Firmware["bios"], sum)
-	if known := n.c.registries.get(key); known != nil {
+	if known := n.c.registries.get(key); known != nil && fitsRegistry(v.snap.BIOS.Attributes, known) {
 		return known
 	}
 	read := n.fetchRegistry(ctx, v, name)
@@ -52,6 +52,18 @@ func (n *conn) readRegistry(ctx context.Context, v *view, name string) *hardware
 		n.c.registries.put(key, read)
 	}
 	return read
+}
+
+// fitsRegistry reports whether a registry has all values in effect. One that is shared by machines
+// of a model may differ in what their cards bring: Dell lists ports and disks as values.
+func fitsRegistry(attributes map[string]any, r *hardware.Registry) bool {
+	for name, value := range attributes {
+		a, described := r.Attributes[name]
+		if text, ok := value.(string); ok && described && a.Type == hardware.TypeEnumeration && !slices.Contains(a.Values, text) {
+			return false
+		}
+	}
+	return true
 }
 
 // fetchRegistry follows Registries to the file. The collection may be large, with a message

@@ -54,12 +54,22 @@ func (c *Configurator) with(ctx context.Context, t hardware.Target, change bool,
 	if err != nil {
 		return 0, err
 	}
+	ended := false
+	defer func() {
+		if !ended { // a caller's function panicked
+			n.logout(ctx)
+		}
+	}()
 	err = do(n)
+	ended = true
 	if change {
 		n.view = nil
 	}
 	if err != nil || ctx.Err() != nil || !c.keep(n) {
 		n.logout(ctx)
+	}
+	if err != nil && err == ctx.Err() {
+		err = fmt.Errorf("redfish: %s: %w", t.Node, err)
 	}
 	return n.requests(), err
 }

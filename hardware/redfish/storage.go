@@ -34,6 +34,34 @@ func (n *conn) readStorage(ctx context.Context, v *view) {
 	for _, d := range members {
 		n.readController(ctx, v, d)
 	}
+	v.checkIdentities()
+}
+
+// checkIdentities keeps hands off controllers whose disks bear the names of other disks elsewhere:
+// to allow the loss of one would not say which.
+func (v *view) checkIdentities() {
+	uris := map[string]string{}
+	for i, c := range v.snap.Storage {
+		for identity, uri := range v.linksOf(c) {
+			other, taken := uris[identity]
+			if uris[identity] = uri; taken && other != uri {
+				v.unreadable(uri, errors.New("another disk is also called "+identity))
+				for j, d := range v.snap.Storage {
+					if slices.ContainsFunc(d.Drives, func(d hardware.Drive) bool { return d.Identity() == identity }) {
+						v.snap.Storage[j].Partial = true
+					}
+				}
+				v.snap.Storage[i].Partial = true
+			}
+		}
+	}
+}
+
+func (v *view) linksOf(c hardware.Controller) map[string]string {
+	if l := v.controllers[c.ID]; l != nil {
+		return l.drives
+	}
+	return nil
 }
 
 func (n *conn) collectStorage(ctx context.Context, link gjson.Result) (out []doc, gaps []gap) {
@@ -86,6 +114,9 @@ func (n *conn) readController(ctx context.Context, v *view, d doc) {
 	c := hardware.Controller{ID: text(d, "Id"), Model: text(d, "Name"), Health: text(d, "Status.Health")}
 	if c.Health == "" {
 		c.Health = text(d, "Status.HealthRollup")
+	}
+	if _, taken := v.controllers[c.ID]; taken || c.ID == "" {
+		c.ID = canonical(id(d.Result)) // operations go by it
 	}
 	l := &links{volumesURI: linkTo(d.Result, "Volumes"), drives: map[string]string{}, identities: map[string]string{}, volumes: map[string]string{}}
 	v.controllers[c.ID] = l

@@ -39,11 +39,11 @@ func (n *conn) taskState(ctx context.Context, uri string) (done, waits bool, err
 	switch {
 	case state != "" && failed(state, d):
 		return true, false, &requestError{kind: hardware.ErrRejected, text: fmt.Sprintf("redfish: %s: %v: task %s ended as %s: %s",
-			n.target.Node, hardware.ErrRejected, last(uri), state, n.scrub(oneLine(message)))}
+			n.target.Node, hardware.ErrRejected, last(uri), state, n.brief(message))}
 	case state != "" && ended(state):
 		return true, false, nil
 	case state != "":
-		return false, waiting(state), nil
+		return false, waiting(state) && state != "New", nil
 	}
 	return resp.StatusCode != http.StatusAccepted, false, nil
 }
@@ -84,16 +84,16 @@ func (a *applier) follow202(r reply) {
 // errWaits is a task that a reset starts.
 var errWaits = errors.New("it waits for a reset")
 
-// awaitTask waits for a task to end. errWaits: a reset has to start it.
+// awaitTask waits for a task to end. errWaits: a reset has to start it. A task that waits its turn
+// in a queue may look the same for a while.
 func (a *applier) awaitTask(ctx context.Context, uri string, limit time.Duration, what string) error {
 	timeout := fmt.Errorf("redfish: %s: %s: %w: task %s has not ended", a.target.Node, what, hardware.ErrNotConverged, last(uri))
-	waits := 0
+	moved := a.c.clock.Now()
 	return a.c.poll(ctx, limit, timeout, func() (bool, error) {
-		done, w, err := a.taskState(ctx, uri)
-		if waits++; !w {
-			waits = 0
-		}
-		if err == nil && waits >= 3 { // a job is New for a moment, too
+		done, waits, err := a.taskState(ctx, uri)
+		if now := a.c.clock.Now(); err != nil || !waits {
+			moved = now
+		} else if now.Sub(moved) >= a.c.config.SettleTimeout {
 			return true, errWaits
 		}
 		return done, err

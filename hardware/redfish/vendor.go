@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -76,9 +77,13 @@ type Spelling struct {
 	Values map[string]any
 }
 
+// ErrNoQueue is returned by a JobQueue for a BMC that has none.
+var ErrNoQueue = errors.New("redfish: no job queue of the vendor's own")
+
 // JobQueue is a Vendor that keeps jobs outside TaskService and JobService.
 type JobQueue interface {
-	// Jobs lists those that have not ended. manager is the BMC's Manager resource.
+	// Jobs lists the jobs; those that have ended may be among them. manager is the BMC's Manager
+	// resource. ErrNoQueue: this BMC is like others in that.
 	Jobs(ctx context.Context, s Service, manager gjson.Result) ([]hardware.Job, error)
 	// CancelSettings removes the scheduled job of BIOS settings, and with it what it would do.
 	CancelSettings(ctx context.Context, s Service, manager gjson.Result, job hardware.Job) error

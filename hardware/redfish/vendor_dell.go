@@ -53,11 +53,11 @@ func dellJobs(manager gjson.Result) string {
 	return ""
 }
 
-// Jobs reads the queue. An iDRAC without a link to it is too old to have one.
+// Jobs reads the queue, which Dell's servers with OpenBMC do not have.
 func (dell) Jobs(ctx context.Context, s Service, manager gjson.Result) ([]hardware.Job, error) {
 	uri := dellJobs(manager)
 	if uri == "" {
-		return nil, nil
+		return nil, ErrNoQueue
 	}
 	members, err := s.Members(ctx, uri)
 	var jobs []hardware.Job

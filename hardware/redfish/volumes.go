@@ -77,14 +77,19 @@ func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (late
 	}
 	// To be allowed may take as long as people do. What was allowed is the loss of these disks'
 	// data and no others', so it is looked again at what the request would hit.
-	if err := a.asPlanned(ctx, op, l); err != nil {
+	id, gone, err := a.asPlanned(ctx, op, l)
+	if err != nil {
 		return false, err
+	}
+	if gone {
+		a.done(op)
+		return false, nil
 	}
 	a.progress(op.ID, hardware.PhaseStarted, "%s %s", op.Action, op.Target)
 	before := a.view.snap.Jobs
 	var r reply
 	if op.Action == hardware.ActionDeleteVolume {
-		r, err = a.change(ctx, http.MethodDelete, l.volumes[op.Volume.ID], nil, nil)
+		r, err = a.change(ctx, http.MethodDelete, l.volumes[id], nil, nil)
 		if statusOf(err) == http.StatusNotFound {
 			err = nil // read back below
 		}
@@ -126,28 +131,23 @@ func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (late
 	return false, a.awaitVolume(ctx, op, lost)
 }
 
-// asPlanned reads the controller's volumes and refuses, as a stale plan, to delete a volume that is
-// another one by now, or to create one on disks that others have.
-func (a *applier) asPlanned(ctx context.Context, op hardware.Operation, l *links) error {
+// asPlanned reads the controller's volumes and refuses, as a stale plan, to create a volume on disks
+// that others have, or to delete one that has become another. A volume is known by its disks:
+// controllers number theirs anew when one goes. gone means that there is nothing left to delete.
+func (a *applier) asPlanned(ctx context.Context, op hardware.Operation, l *links) (id string, gone bool, err error) {
 	volumes, err := a.volumes(ctx, l)
 	if err != nil {
-		return err
-	}
-	stale := func(have hardware.Volume) error {
-		return fmt.Errorf("redfish: %s: %s: %w: volume %s is %s on %v by now", a.target.Node, op.ID, hardware.ErrStalePlan, have.ID, have.RAIDLevel, have.Drives)
+		return "", false, err
 	}
 	if op.Action == hardware.ActionDeleteVolume {
-		for _, have := range volumes {
-			if have.ID == op.Volume.ID && (have.RAIDLevel != op.Volume.RAIDLevel || !sameSet(have.Drives, op.Volume.Drives) || !sameSet(have.Spares, op.Volume.Spares)) {
-				return stale(have)
-			}
+		if have, found := find(volumes, *op.Volume); found && sameSet(have.Spares, op.Volume.Spares) {
+			return have.ID, false, nil
 		}
-		return nil
 	}
 	if have, taken := onto(volumes, slices.Concat(op.Volume.Drives, op.Volume.Spares)); taken {
-		return stale(have)
+		return "", false, fmt.Errorf("redfish: %s: %s: %w: volume %s is %s on %v by now", a.target.Node, op.ID, hardware.ErrStalePlan, have.ID, have.RAIDLevel, have.Drives)
 	}
-	return nil
+	return "", op.Action == hardware.ActionDeleteVolume, nil
 }
 
 // awaitVolume waits until the controller's volumes show the effect. If the answer was lost that
@@ -163,7 +163,8 @@ func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost e
 		}
 		var shows bool
 		if op.Action == hardware.ActionDeleteVolume {
-			shows = !slices.ContainsFunc(volumes, func(v hardware.Volume) bool { return v.ID == op.Volume.ID })
+			_, there := find(volumes, *op.Volume)
+			shows = !there
 		} else {
 			var have hardware.Volume
 			have, shows = find(volumes, *op.Volume)

@@ -29,8 +29,9 @@ type wire struct {
 	token          string
 	basic          bool
 	requests       atomic.Int64
-	retryAfter     string        // of the last reply; gofish drops the headers of errors
-	root           *bytes.Buffer // gets the next reply, of which gofish sees little
+	// Of the last reply, as gofish drops the headers of errors.
+	retryAfter, location string
+	root                 *bytes.Buffer // gets the next reply, of which gofish sees little
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -57,7 +58,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		release()
 		return nil, err
 	}
-	w.retryAfter = resp.Header.Get("Retry-After")
+	w.retryAfter, w.location = resp.Header.Get("Retry-After"), resp.Header.Get("Location")
 	body := io.Reader(io.LimitReader(resp.Body, maxBody))
 	if w.root != nil && resp.StatusCode == http.StatusOK {
 		if _, err := io.Copy(w.root, body); err != nil {
@@ -101,9 +102,10 @@ type unsentError struct{ cause error }
 func (e *unsentError) Error() string { return e.cause.Error() }
 func (e *unsentError) Unwrap() error { return e.cause }
 
-// sameHost keeps a redirect from taking the token to another machine.
+// sameHost keeps a redirect from taking the token to another machine, and from making a GET of a
+// change.
 func sameHost(r *http.Request, via []*http.Request) error {
-	if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 5 {
+	if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || via[0].Method != http.MethodGet || len(via) > 5 {
 		return http.ErrUseLastResponse
 	}
 	return nil
