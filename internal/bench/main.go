@@ -97,15 +97,18 @@ func main() {
 	testing.Init()
 	err := flag.Set("test.benchtime", "150ms") // of each contender in each round
 	only := flag.String("only", "", "a regular expression: run the comparisons whose name it matches")
+	beside := flag.String("beside", "", "a regular expression: measure only beside the peers whose name it matches")
 	rounds := flag.Int("rounds", 5, "how often each contender is measured")
 	bmcs := flag.Int("bmcs", 1000, "how many BMCs a fleet has")
 	middle := flag.Bool("median", false, "take each contender's median round, not its best: for work whose time varies by itself")
 	flag.Parse()
 	matches, wrong := regexp.Compile(*only)
-	if err = errors.Join(err, wrong); err == nil {
+	peers, wrongToo := regexp.Compile(*beside)
+	if err = errors.Join(err, wrong, wrongToo); err == nil {
 		all := comparisons(os.Stdout, *bmcs)
 		for i, c := range all {
 			all[i].skip = !matches.MatchString(c.name)
+			all[i].peers = slices.DeleteFunc(c.peers, func(p contender) bool { return !peers.MatchString(p.name) })
 		}
 		err = run(os.Stdout, all, *rounds, pick(*middle))
 	}
