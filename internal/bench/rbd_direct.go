@@ -81,7 +81,7 @@ func (s *rbdSite) clone(i int) error {
 		err = errors.Join(err1, err2, err3)
 	}
 	if err == nil {
-		err = snapshot.Protect()
+		err = errors.Join(snapshot.Protect(), image.LockRelease())
 	}
 	if err == nil {
 		options := s.options(0)

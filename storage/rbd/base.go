@@ -124,6 +124,11 @@ func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, name, 
 	if alone.id != 0 {
 		d.bases.set(image, alone)
 	}
+	// For the next in turn: it would let this handle make its snapshot, and not know what was
+	// between. EINVAL: somebody else has the lock.
+	if err := source.LockRelease(); err != nil && !is(err, syscall.EINVAL) {
+		d.log.Debug("exclusive lock kept until the image is closed", "image", source.GetName(), "error", err)
+	}
 	return snapshot, false, nil
 }
 
