@@ -101,9 +101,12 @@ func (a *applier) start(ctx context.Context) (*hardware.Plan, error) {
 		}
 	}
 	for {
-		var err error
+		before, err := a.view, error(nil)
 		if a.view, err = a.observe(ctx, needed(a.plan.Profile)); err != nil {
 			return nil, err
+		}
+		if before != nil && before.snap.System.BootProgress == a.view.snap.System.BootProgress && before.snap.System.LastResetTime == a.view.snap.System.LastResetTime {
+			a.view.stepAt = before.stepAt // patience with a POST does not begin anew
 		}
 		if a.view.jobsErr != nil {
 			return nil, a.view.jobsErr // what they would do is not known

@@ -109,7 +109,11 @@ func (m *machine) await(ctx context.Context, doing string, lost error, look func
 	if lost != nil {
 		limit, timeout = m.c.config.SettleTimeout, unknown(m.target.Node, doing, lost)
 	}
-	return m.c.poll(ctx, limit, timeout, look)
+	err := m.c.poll(ctx, limit, timeout, look)
+	if lost != nil && err != nil && err == ctx.Err() {
+		return fmt.Errorf("%w (%w)", unknown(m.target.Node, doing, lost), err)
+	}
+	return err
 }
 
 func (m *machine) refreshSystem(ctx context.Context) error {

@@ -157,6 +157,14 @@ func (a *applier) writeBoot(ctx context.Context, op hardware.Operation) error {
 	}
 	a.progress(op.ID, hardware.PhaseStarted, "%s %v", op.Target, op.After)
 	r, err := a.patch(ctx, uri, body, etag, nil)
+	if settings := systemSettings(a.view.system); settings != "" && uri == a.view.systemURI && (statusOf(err) == http.StatusBadRequest || statusOf(err) == http.StatusMethodNotAllowed) {
+		// iDRAC 10 and AMI's have the system read-only, and its settings object for changes.
+		fresh, getErr := a.get(ctx, settings)
+		if getErr != nil {
+			return getErr
+		}
+		r, err = a.patch(ctx, settings, body, fresh.etag, nil)
+	}
 	if err != nil && statusOf(err) == http.StatusBadRequest && op.Target == hardware.TargetOverride && op.After != string(hardware.BootNone) {
 		return fmt.Errorf("%w; the override that holds until it is changed may not be offered here", err)
 	}
