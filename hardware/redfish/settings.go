@@ -81,7 +81,15 @@ func (a *applier) writeSettings(ctx context.Context, ops []hardware.Operation, r
 		}
 	}
 	if len(bios) > 0 {
-		if err := a.writeBIOS(ctx, bios); err != nil {
+		err := a.writeBIOS(ctx, bios)
+		if errors.Is(err, hardware.ErrRejected) && a.quirks.SettingsMakeJobs && len(a.tasks) > 0 {
+			// The boot order became a job, and no second is taken beside it
+			// (iDRAC-Redfish-Scripting#319).
+			if err = a.runTasks(ctx); err == nil {
+				err = a.writeBIOS(ctx, bios)
+			}
+		}
+		if err != nil {
 			return false, a.changed(err)
 		}
 	}
@@ -123,6 +131,28 @@ func (a *applier) writeSettings(ctx context.Context, ops []hardware.Operation, r
 		}
 	}
 	return orderLeft, nil
+}
+
+// runTasks gives the tasks of accepted changes a reset of their own, and looks again.
+func (a *applier) runTasks(ctx context.Context) error {
+	a.progress("", hardware.PhaseWaiting, "resetting the machine for the boot order, which the BMC takes alone")
+	a.res.Reboots++
+	if err := a.reset(ctx); err != nil {
+		return err
+	}
+	timeout := fmt.Errorf("redfish: %s: %w: a change of the boot order has not ended after the reset", a.target.Node, hardware.ErrNotConverged)
+	return a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) {
+		if err := a.refreshSystem(ctx); err != nil || a.inPOST(a.view) {
+			return false, err
+		}
+		if ended, err := a.tasksEnded(ctx); err != nil || !ended {
+			return false, err
+		}
+		if err := a.jobs(ctx, a.view); err != nil || running(a.view.snap.Jobs) {
+			return false, err
+		}
+		return true, a.reread(ctx, needed(a.plan.Profile))
+	})
 }
 
 // writeBoot sends one boot setting. Whether it took is read back: at once for those that need no
