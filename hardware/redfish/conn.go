@@ -80,6 +80,20 @@ type reply struct {
 	body     gjson.Result
 }
 
+// task is where an accepted change can be followed: its monitor, or the task itself where only
+// the body names it. Empty: it is done, or cannot be followed.
+func (r reply) task() string {
+	switch {
+	case r.status != http.StatusAccepted:
+		return ""
+	case r.location != "":
+		return r.location
+	case r.body.Get("TaskState").Exists() || r.body.Get("JobState").Exists():
+		return id(r.body)
+	}
+	return ""
+}
+
 // change sends a request that changes something, once.
 func (n *conn) change(ctx context.Context, method, uri string, payload any, header map[string]string) (reply, error) {
 	resp, err := n.send(ctx, method, uri, payload, header)

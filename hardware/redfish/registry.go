@@ -47,8 +47,10 @@ func (n *conn) readRegistry(ctx context.Context, v *view, name string) *hardware
 	if known := n.c.registries.get(key); known != nil && fitsRegistry(v.snap.BIOS.Attributes, known) {
 		return known
 	}
-	read := n.fetchRegistry(ctx, v, name)
-	if read != nil {
+	read, where := n.fetchRegistry(ctx, v, name)
+	// One that a system serves itself is its own: iDRAC's lists its ports, and what may be written
+	// under the settings in force.
+	if read != nil && !strings.HasPrefix(canonical(where), canonical(v.systemURI)+"/") {
 		n.c.registries.put(key, read)
 	}
 	return read
@@ -68,17 +70,17 @@ func fitsRegistry(attributes map[string]any, r *hardware.Registry) bool {
 
 // fetchRegistry follows Registries to the file. The collection may be large, with a message
 // registry for each member, so only the wanted one is read; its name may carry a suffix.
-func (n *conn) fetchRegistry(ctx context.Context, v *view, name string) *hardware.Registry {
+func (n *conn) fetchRegistry(ctx context.Context, v *view, name string) (r *hardware.Registry, where string) {
 	collection := linkTo(n.root, "Registries")
 	if collection == "" {
-		return nil
+		return nil, ""
 	}
 	var uri string
 	list, err := n.get(ctx, collection)
 	switch {
 	case err != nil && name == "":
 		v.unreadable(collection, err)
-		return nil
+		return nil, ""
 	case err != nil: // a capture lacks it; its members have the names of the registries
 		v.unreadable(collection, err)
 		uri = strings.TrimSuffix(collection, "/") + "/" + name
@@ -86,28 +88,27 @@ func (n *conn) fetchRegistry(ctx context.Context, v *view, name string) *hardwar
 		uri = findRegistry(list.Get("Members"), name)
 	}
 	if uri == "" {
-		return nil
+		return nil, ""
 	}
 	file, err := n.get(ctx, uri)
 	if err != nil {
 		v.unreadable(uri, err)
-		return nil
+		return nil, ""
 	}
-	var where string
 	for _, l := range file.Get("Location").Array() {
 		if where == "" || strings.HasPrefix(l.Get("Language").String(), "en") {
 			where = l.Get("Uri").String()
 		}
 	}
 	if where == "" {
-		return nil
+		return nil, ""
 	}
 	body, err := n.get(ctx, where)
 	if err != nil {
 		v.unreadable(where, err)
-		return nil
+		return nil, ""
 	}
-	return parseRegistry(name, body.Result)
+	return parseRegistry(name, body.Result), where
 }
 
 // findRegistry picks a collection's member. A BIOS that names none (a Supermicro GB300, as

@@ -76,8 +76,8 @@ func failed(state string, d gjson.Result) bool {
 
 // follow202 remembers the task of an accepted change.
 func (a *applier) follow202(r reply) {
-	if r.status == http.StatusAccepted && r.location != "" {
-		a.tasks = append(a.tasks, r.location)
+	if task := r.task(); task != "" {
+		a.tasks = append(a.tasks, task)
 	}
 }
 

@@ -113,14 +113,14 @@ func (a *applier) changeVolume(ctx context.Context, op hardware.Operation) (late
 			}
 		}
 		return false, unknown(a.target.Node, op.ID, lost)
-	case lost == nil && r.status == http.StatusAccepted && r.location != "":
+	case lost == nil && r.task() != "":
 		if c.OnReset {
-			a.tasks = append(a.tasks, r.location)
+			a.tasks = append(a.tasks, r.task())
 			return true, nil
 		}
-		switch err := a.awaitTask(ctx, r.location, a.c.config.VolumeTimeout, op.ID); {
+		switch err := a.awaitTask(ctx, r.task(), a.c.config.VolumeTimeout, op.ID); {
 		case errors.Is(err, errWaits):
-			a.tasks = append(a.tasks, r.location)
+			a.tasks = append(a.tasks, r.task())
 			return true, nil
 		case err != nil:
 			return false, err
@@ -168,6 +168,9 @@ func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost e
 		} else {
 			var have hardware.Volume
 			have, shows = find(volumes, *op.Volume)
+			if shows && !sameSet(have.Spares, op.Volume.Spares) {
+				return false, fmt.Errorf("redfish: %s: %s: %w: the controller made volume %s without its spares %v", a.target.Node, op.ID, hardware.ErrUnsupported, have.ID, op.Volume.Spares)
+			}
 			if want := op.Volume.SizeBytes; shows && !hardware.SizeFits(want, have.SizeBytes) {
 				return false, fmt.Errorf("redfish: %s: %s: %w: the controller made volume %s of %d bytes in place of %d; ask for all that its disks give, by leaving size_bytes out",
 					a.target.Node, op.ID, hardware.ErrUnsupported, have.ID, have.SizeBytes, want)
