@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,12 +100,15 @@ func TestSettingsThatDoNotTakeAreNotSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0, nil)
 		plan := r.plan(t, `{"bios":{"intents":{"smt":"off"}}}`)
+		start := time.Now()
 		_, err := r.c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Progress: func(p hardware.Progress) {
 			if p.Operation == "" && p.Phase == hardware.PhaseWaiting {
 				require.NoError(t, r.machine.SetBIOS(map[string]any{"LogicalProc": "Enabled"}))
 			}
 		}})
 		require.ErrorIs(t, err, hardware.ErrNotConverged)
+		require.ErrorContains(t, err, "LogicalProc = Disabled", "what did not take is named")
+		require.Less(t, time.Since(start), 10*time.Minute, "nobody waits for what nobody does")
 		require.Zero(t, r.bmc.Sessions())
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
@@ -108,19 +110,29 @@ func (a *applier) writeSettings(ctx context.Context, ops []hardware.Operation, r
 	if len(waits) == 0 && !reset {
 		return false, nil
 	}
-	looks := 0
+	looks, quiet := 0, time.Time{}
 	timeout := fmt.Errorf("redfish: %s: %w: settings are not in force after the reset", a.target.Node, hardware.ErrNotConverged)
 	err = a.c.poll(ctx, a.c.config.BootTimeout, timeout, func() (bool, error) {
 		left, err := a.inForce(ctx)
-		if err != nil || left == nil {
+		switch {
+		case err != nil || left == nil:
 			return false, err
-		}
-		if len(left) == 1 && left[0].Target == hardware.TargetOrder {
+		case len(left) == 0:
+			return true, nil
+		case len(left) == 1 && left[0].Target == hardware.TargetOrder:
 			looks++
 			orderLeft = looks >= 3 // it may take longer than the others
 			return orderLeft, nil
 		}
-		return len(left) == 0, nil
+		// Some BMCs show settings minutes after POST. After that nobody will bring them in force.
+		now := a.c.clock.Now()
+		if quiet.IsZero() || len(a.view.snap.BIOS.Pending) > 0 {
+			quiet = now
+		}
+		if now.Sub(quiet) >= a.c.config.OutageTimeout {
+			return false, fmt.Errorf("%w, and nothing pends; firmware or somebody else undid %s", timeout, names(left))
+		}
+		return false, nil
 	})
 	if err != nil {
 		return false, err
@@ -131,6 +143,14 @@ func (a *applier) writeSettings(ctx context.Context, ops []hardware.Operation, r
 		}
 	}
 	return orderLeft, nil
+}
+
+func names(ops []hardware.Operation) string {
+	var out []string
+	for _, op := range ops {
+		out = append(out, fmt.Sprintf("%s = %v", op.Target, op.After))
+	}
+	return strings.Join(out, ", ")
 }
 
 // runTasks gives the tasks of accepted changes a reset of their own, and looks again.
