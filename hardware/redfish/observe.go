@@ -170,12 +170,10 @@ func (n *conn) findSystem(ctx context.Context, v *view) error {
 		case len(members) == 0:
 			return n.unsupported("the service lists no system")
 		case len(members) > 1:
-			var names []string
-			for _, m := range members {
-				names = append(names, id(m))
+			if v.system, err = n.host(ctx, members); err == nil {
+				v.systemURI = id(v.system.Result)
 			}
-			return &requestError{kind: hardware.ErrInvalid, text: fmt.Sprintf("redfish: %s: %v: the service has %d systems: add the path of one to the URL: %s",
-				n.target.Node, hardware.ErrInvalid, len(members), strings.Join(names, ", "))}
+			return err
 		default:
 			if v.systemURI = id(members[0]); expanded(members[0]) {
 				v.system = inline(members[0])
@@ -186,6 +184,28 @@ func (n *conn) findSystem(ctx context.Context, v *view) error {
 	var err error
 	v.system, err = n.get(ctx, v.systemURI)
 	return err
+}
+
+// host picks the one system of several that has a BIOS: beside it a GPU baseboard is a system too
+// (Supermicro GB300). Of several hosts, as in a chassis of blades, the target has to name one.
+func (n *conn) host(ctx context.Context, members []gjson.Result) (doc, error) {
+	systems, gaps := n.follow(ctx, members)
+	if len(gaps) > 0 {
+		return doc{}, gaps[0].err
+	}
+	var hosts []doc
+	var names []string
+	for _, s := range systems {
+		names = append(names, id(s.Result))
+		if s.Get("Bios").Exists() {
+			hosts = append(hosts, s)
+		}
+	}
+	if len(hosts) != 1 {
+		return doc{}, &requestError{kind: hardware.ErrInvalid, text: fmt.Sprintf("redfish: %s: %v: the service has %d systems: add the path of one to the URL: %s",
+			n.target.Node, hardware.ErrInvalid, len(names), strings.Join(names, ", "))}
+	}
+	return hosts[0], nil
 }
 
 func (n *conn) unsupported(what string) error {
