@@ -124,6 +124,9 @@ func (n *conn) readController(ctx context.Context, v *view, d doc) {
 	n.readMember(ctx, v, d, &c)
 
 	drives, gaps := n.follow(ctx, d.Get("Drives").Array())
+	if count := d.Get(`Drives\@odata\.count`).Int(); !d.Get("Drives").IsArray() && count > 0 {
+		gaps = append(gaps, gap{id(d.Result), fmt.Errorf("it counts %d drives and lists none", count)})
+	}
 	v.gaps(gaps)
 	c.Partial = len(gaps) > 0
 	for _, r := range drives {
