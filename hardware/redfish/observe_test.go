@@ -202,24 +202,3 @@ func TestCredentialsAreNotPrinted(t *testing.T) {
 		})
 	}
 }
-
-func TestAtMostOneChangeAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 4, nil)
-		plan := r.plan(t, wholeProfile)
-		errs := make(chan error, 3)
-		for range cap(errs) {
-			go func() {
-				_, err := r.c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
-				errs <- err
-			}()
-		}
-		for range cap(errs) {
-			require.NoError(t, <-errs)
-		}
-		s := r.machine.State()
-		require.Len(t, s.Volumes, 1)
-		require.Equal(t, 1, s.Boots)
-		require.Equal(t, 1, s.Disks["n1-D0"].Wipes)
-	})
-}

@@ -3,8 +3,6 @@ package redfish_test
 import (
 	"context"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +14,13 @@ import (
 )
 
 // keeping is a Configurator that keeps sessions for a minute.
-func (r *rig) keeping(t *testing.T) *redfish.Configurator {
+func (r *rig) keeping(t *testing.T, between ...middleware) *redfish.Configurator {
 	t.Helper()
-	c, err := redfish.New(redfish.Config{Transport: r.transport(), KeepSession: time.Minute})
+	transport := r.transport()
+	for _, wrap := range between {
+		transport = wrap(transport)
+	}
+	c, err := redfish.New(redfish.Config{Transport: transport, KeepSession: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close(context.Background())) })
 	return c
@@ -132,38 +134,6 @@ func TestFreshObservation(t *testing.T) {
 	})
 }
 
-// At most RequestsPerBMC are in flight to one BMC, however many callers there are.
-func TestRequestsPerBMC(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 2, nil)
-		r.bmc.SetLatency(time.Second)
-		var now, most atomic.Int32
-		c, err := redfish.New(redfish.Config{RequestsPerBMC: 3, Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
-			n := now.Add(1)
-			defer now.Add(-1)
-			for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
-			}
-			return r.transport().RoundTrip(q)
-		})})
-		require.NoError(t, err)
-		var all sync.WaitGroup
-		for range 10 {
-			all.Go(func() {
-				_, err := c.Observe(t.Context(), r.target)
-				if err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		require.Equal(t, int32(3), most.Load())
-	})
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // A busy BMC is asked again when it says, not before, and not for ever.
 func TestRetryAfter(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -182,7 +152,7 @@ func TestRetryAfter(t *testing.T) {
 				c, err := redfish.New(redfish.Config{Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
 					if busy && q.URL.Path == "/redfish/v1/Systems/1/Bios" {
 						busy = false
-						return refusal(q, http.StatusServiceUnavailable, http.Header{"Retry-After": {tt.header}}), nil
+						return reply(q, http.StatusServiceUnavailable, "", http.Header{"Retry-After": {tt.header}}), nil
 					}
 					return r.transport().RoundTrip(q)
 				})})
@@ -198,7 +168,7 @@ func TestRetryAfter(t *testing.T) {
 		r := newRig(t, 0, nil)
 		c, err := redfish.New(redfish.Config{Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
 			if q.URL.Path == "/redfish/v1/Systems" {
-				return refusal(q, http.StatusServiceUnavailable, http.Header{"Retry-After": {"40"}}), nil
+				return reply(q, http.StatusServiceUnavailable, "", http.Header{"Retry-After": {"40"}}), nil
 			}
 			return r.transport().RoundTrip(q)
 		})})
@@ -208,10 +178,6 @@ func TestRetryAfter(t *testing.T) {
 		require.ErrorIs(t, err, hardware.ErrRejected)
 		require.LessOrEqual(t, time.Since(start), time.Minute)
 	})
-}
-
-func refusal(q *http.Request, status int, header http.Header) *http.Response {
-	return &http.Response{StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Body: http.NoBody, Request: q}
 }
 
 func TestConfigRefused(t *testing.T) {
