@@ -137,3 +137,16 @@ func TestTaskThatIsStuck(t *testing.T) {
 		require.Less(t, time.Since(start), time.Hour)
 	})
 }
+
+// A task may queue for a while. That costs no reset that was not planned.
+func TestTaskThatQueues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tasked{}
+		for _, state := range []string{"New", "New", "New", "New", "Pending", "Pending", "Running", "Completed"} {
+			s.monitor = append(s.monitor, `200{"TaskState":"`+state+`"}`)
+		}
+		res, err := s.apply(t)
+		require.NoError(t, err)
+		require.Zero(t, res.Reboots)
+	})
+}
