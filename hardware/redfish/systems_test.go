@@ -10,7 +10,7 @@ import (
 
 // A service of several systems: the only host is taken, else the URL has to say which.
 func TestSeveralSystems(t *testing.T) {
-	resources := map[string]string{
+	service := resources{
 		"/redfish/v1/":        `{"Systems":{"@odata.id":"/redfish/v1/Systems"}}`,
 		"/redfish/v1/Systems": `{"Members":[{"@odata.id":"/s/HGX"},{"@odata.id":"/s/0"}]}`,
 		"/s/HGX":              `{"@odata.id":"/s/HGX","Id":"HGX","SerialNumber":"baseboard"}`,
@@ -18,7 +18,7 @@ func TestSeveralSystems(t *testing.T) {
 		"/b":                  `{"Attributes":{}}`,
 	}
 	observe := func(url string) (*hardware.Snapshot, error) {
-		return replies(t, "bmc", resources).Observe(t.Context(), hardware.Target{Node: "node1", URL: url})
+		return over(t, "bmc", service).Observe(t.Context(), hardware.Target{Node: "node1", URL: url})
 	}
 	seen, err := observe("http://bmc")
 	require.NoError(t, err)
@@ -27,7 +27,7 @@ func TestSeveralSystems(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "baseboard", seen.System.Serial)
 
-	resources["/s/HGX"] = resources["/s/0"]
+	service["/s/HGX"] = service["/s/0"]
 	_, err = observe("http://bmc")
 	require.ErrorIs(t, err, hardware.ErrInvalid)
 	require.ErrorContains(t, err, "/s/0", "the remedy is in the message")
