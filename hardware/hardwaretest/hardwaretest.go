@@ -1,7 +1,7 @@
 // Package hardwaretest proves that a hardware.Configurator keeps the rules that the engine
 // builds on: a plan has no effect, applying it makes the next plan empty, nothing is
 // destroyed without consent or twice, an interrupted Apply goes on, no session and no
-// credential gets away.
+// credential gets away. A case that fails says which rule that was.
 //
 // A test of a Configurator that speaks HTTP runs every case on fresh machines, in a
 // testing/synctest bubble where the machines allow it:
@@ -15,21 +15,16 @@ package hardwaretest
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
-	"io"
 	"net/http"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// Rig is one fresh machine. Target logs in with User and Password.
+// Rig is one fresh machine, turned on. Target logs in with User and Password.
 type Rig struct {
 	Target         hardware.Target
 	User, Password string
@@ -39,6 +34,9 @@ type Rig struct {
 	// Configurator returns a new Configurator whose requests to the machine go through
 	// wrap, if that is not nil.
 	Configurator func(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) hardware.Configurator
+	// Keeps means that Configurators keep a session after success for the next call, and end it
+	// with a method Close(context.Context) error. Cases then observe with the one that applies.
+	Keeps bool
 	// State is counted behind the Configurator's back.
 	State func() State
 	// AddVolume makes a volume on a disk that Profile claims, as somebody else would. Nil where no
@@ -56,6 +54,8 @@ type State struct {
 	Changes  uint64         // grows with every change of the machine
 	Volumes  int            // now
 	Wipes    map[string]int // by disk: how often its data was destroyed
+	On       bool           // now, in POST as well
+	Reset    time.Time      // when it was last reset or turned on
 	Boots    int            // how often firmware started
 	Sessions int            // open now
 	// Collisions counts changes that the machine cannot bear at the same time and had to: jobs
@@ -70,9 +70,96 @@ type Case struct {
 	Run  func(t *testing.T, newRig func(*testing.T) *Rig)
 }
 
+// Cases returns all rules.
+func Cases() []Case {
+	cases := []Case{
+		{"PlanHasNoEffect", "observing and planning change nothing", planHasNoEffect},
+		{"HalfAView", "what cannot be read leads to no other plan for volumes than the right one", halfAView},
+		{"ApplyConverges", "after Apply the next plan is empty", applyConverges},
+		{"PartsCommute", "a plan for the BIOS and one for RAID may be applied in either order", partsCommute},
+		{"ApplyTwice", "a plan applied again writes nothing", applyTwice},
+		{"ConsentFirst", "nothing is destroyed without consent", consentFirst},
+		{"ConsentIsForWhatWasShown", "what changes while consent is asked for is not destroyed by it", consentIsForWhatWasShown},
+		{"StalePlan", "a plan for a machine that has changed is refused", stalePlan},
+		{"CrashAnywhere", "a run that dies at any request is continued by the next, and no data is destroyed twice", crashAnywhere},
+		{"LostAnswers", "an answer that is lost never leads to a second volume, wipe or boot, and what it was to is in doubt or done", lostAnswers},
+		{"NoSessionLeft", "no session is left after success, error or cancellation at any request", noSessionLeft},
+		{"NoCredentials", "errors never show credentials", noCredentials},
+		{"WrongPassword", "a wrong password is told from all else, and changes nothing", wrongPassword},
+		{"PowerIsSeen", "Power returns when the machine is as it was asked to be", powerIsSeen},
+	}
+	for i, c := range cases {
+		cases[i].Run = func(t *testing.T, newRig func(*testing.T) *Rig) {
+			t.Helper()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the rule of %s: %s", c.Name, c.Rule)
+				}
+			})
+			c.Run(t, func(t *testing.T) *Rig {
+				t.Helper()
+				r := newRig(t)
+				r.check(t)
+				return r
+			})
+		}
+	}
+	return cases
+}
+
+// check names what a rig lacks.
+func (r *Rig) check(t *testing.T) {
+	t.Helper()
+	require.NotNil(t, r.Configurator, "Rig.Configurator is missing")
+	require.NotNil(t, r.State, "Rig.State is missing")
+	require.NotNil(t, r.EndSessions, "Rig.EndSessions is missing")
+	require.NotNil(t, r.Target.Credentials, "Rig.Target.Credentials is missing")
+	require.NotEmpty(t, r.Password, "Rig.Password is missing")
+	require.True(t, r.State().On, "the machine of the Rig is off")
+}
+
+// keeper is a Configurator of a rig that Keeps.
+type keeper interface{ Close(context.Context) error }
+
+// open returns a new Configurator. What it keeps is ended with the test at the latest.
+func (r *Rig) open(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) hardware.Configurator {
+	t.Helper()
+	c := r.Configurator(t, wrap)
+	t.Cleanup(func() { r.end(t, c) })
+	return c
+}
+
+// end ends what a Configurator keeps.
+func (r *Rig) end(t *testing.T, c hardware.Configurator) {
+	t.Helper()
+	if !r.Keeps {
+		return
+	}
+	k, ok := c.(keeper)
+	require.True(t, ok, "Rig.Keeps, and its Configurator has no Close")
+	require.NoError(t, k.Close(context.WithoutCancel(t.Context())))
+}
+
+// plan is what a Configurator of its own finds to do.
 func plan(t *testing.T, r *Rig, want hardware.Profile) *hardware.Plan {
 	t.Helper()
-	seen, err := r.Configurator(t, nil).Observe(t.Context(), r.Target)
+	c := r.open(t, nil)
+	defer r.end(t, c)
+	return planBy(t, r, c, want)
+}
+
+// planFor is what the Configurator that is to apply it finds, if it keeps sessions, else another.
+func planFor(t *testing.T, r *Rig, c hardware.Configurator) *hardware.Plan {
+	t.Helper()
+	if r.Keeps {
+		return planBy(t, r, c, r.Profile)
+	}
+	return plan(t, r, r.Profile)
+}
+
+func planBy(t *testing.T, r *Rig, c hardware.Configurator, want hardware.Profile) *hardware.Plan {
+	t.Helper()
+	seen, err := c.Observe(t.Context(), r.Target)
 	require.NoError(t, err)
 	p, err := hardware.NewPlan(want, seen)
 	require.NoError(t, err)
@@ -82,336 +169,3 @@ func plan(t *testing.T, r *Rig, want hardware.Profile) *hardware.Plan {
 func allow(context.Context, hardware.Destruction) error { return nil }
 
 func consent() *hardware.ApplyOptions { return &hardware.ApplyOptions{Authorize: allow} }
-
-// Cases returns all rules.
-func Cases() []Case {
-	return []Case{
-		{"PlanHasNoEffect", "observing and planning change nothing", planHasNoEffect},
-		{"ApplyConverges", "after Apply the next plan is empty", applyConverges},
-		{"PartsCommute", "a plan for the BIOS and one for RAID may be applied in either order", partsCommute},
-		{"ApplyTwice", "a plan applied again writes nothing", applyTwice},
-		{"ConsentFirst", "nothing is destroyed without consent", consentFirst},
-		{"StalePlan", "a plan for a machine that has changed is refused", stalePlan},
-		{"CrashAnywhere", "a run that dies at any request is continued by the next, and no data is destroyed twice", crashAnywhere},
-		{"LostAnswers", "an answer that is lost never leads to a second volume, wipe or boot", lostAnswers},
-		{"NoSessionLeft", "no session is left after success, error or cancellation at any request", noSessionLeft},
-		{"NoCredentials", "errors never show credentials", noCredentials},
-	}
-}
-
-func planHasNoEffect(t *testing.T, newRig func(*testing.T) *Rig) {
-	r := newRig(t)
-	before := r.State()
-	require.NotEmpty(t, plan(t, r, r.Profile).Operations)
-	require.Equal(t, before, r.State())
-}
-
-func applyConverges(t *testing.T, newRig func(*testing.T) *Rig) {
-	r := newRig(t)
-	p := plan(t, r, r.Profile)
-	before := r.State()
-	res, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, p, consent())
-	require.NoError(t, err)
-	require.Len(t, res.Done, len(p.Operations), "each operation is verified and reported")
-	require.Equal(t, p.Reboots(), res.Reboots, "as many reboots as planned")
-	s := r.State()
-	require.Equal(t, p.Reboots(), s.Boots-before.Boots, "resets of the machine")
-	require.Zero(t, s.Collisions)
-	require.Equal(t, volumes(p), s.Volumes-before.Volumes)
-	require.True(t, plan(t, r, r.Profile).Empty())
-}
-
-// volumes is how many there are more after a plan.
-func volumes(p *hardware.Plan) (n int) {
-	for _, op := range p.Operations {
-		switch op.Action {
-		case hardware.ActionCreateVolume:
-			n++
-		case hardware.ActionDeleteVolume:
-			n--
-		}
-	}
-	return n
-}
-
-// destroyed is how often a plan destroys each disk's data.
-func destroyed(p *hardware.Plan) map[string]int {
-	out := map[string]int{}
-	for _, op := range p.Operations {
-		for _, disk := range op.Destroys {
-			out[disk]++
-		}
-	}
-	return out
-}
-
-func partsCommute(t *testing.T, newRig func(*testing.T) *Rig) {
-	for _, backwards := range []bool{false, true} {
-		r := newRig(t)
-		parts := []hardware.Profile{{BIOS: r.Profile.BIOS}, {RAID: r.Profile.RAID}}
-		if backwards {
-			slices.Reverse(parts)
-		}
-		parts = append(parts, hardware.Profile{Boot: r.Profile.Boot}) // its order depends on the volumes
-		for _, part := range parts {
-			_, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, plan(t, r, part), consent())
-			require.NoError(t, err)
-		}
-		for _, part := range parts {
-			require.True(t, plan(t, r, part).Empty())
-		}
-		require.Zero(t, r.State().Collisions)
-	}
-}
-
-func applyTwice(t *testing.T, newRig func(*testing.T) *Rig) {
-	r := newRig(t)
-	p := plan(t, r, r.Profile)
-	c := r.Configurator(t, nil)
-	_, err := c.Apply(t.Context(), r.Target, p, consent())
-	require.NoError(t, err)
-	before := r.State()
-	res, err := c.Apply(t.Context(), r.Target, p, nil)
-	require.NoError(t, err, "what is in effect needs no consent")
-	require.Len(t, res.Skipped, len(p.Operations))
-	require.Equal(t, before, r.State())
-}
-
-func consentFirst(t *testing.T, newRig func(*testing.T) *Rig) {
-	r := newRig(t)
-	p := plan(t, r, hardware.Profile{RAID: r.Profile.RAID})
-	if r.Profile.RAID == nil {
-		require.Empty(t, p.Destroys())
-		return
-	}
-	c := r.Configurator(t, nil)
-	before := r.State()
-	for _, opts := range []*hardware.ApplyOptions{nil, {}, {Authorize: func(context.Context, hardware.Destruction) error { return errors.New("no") }}} {
-		_, err := c.Apply(t.Context(), r.Target, p, opts)
-		require.ErrorIs(t, err, hardware.ErrNotAuthorized)
-	}
-	require.Equal(t, before, r.State())
-
-	asked := map[string]bool{}
-	_, err := c.Apply(t.Context(), r.Target, p, &hardware.ApplyOptions{Authorize: func(_ context.Context, d hardware.Destruction) error {
-		require.Equal(t, before.Changes, r.State().Changes, "asked before anything is done")
-		for _, disk := range d.Disks {
-			asked[disk] = true
-		}
-		return nil
-	}})
-	require.NoError(t, err)
-	for disk, wipes := range r.State().Wipes {
-		require.Equal(t, wipes > before.Wipes[disk], asked[disk], "consent was asked for exactly the disks that lost data: %s", disk)
-	}
-}
-
-func stalePlan(t *testing.T, newRig func(*testing.T) *Rig) {
-	for _, keeps := range []bool{false, true} {
-		r := newRig(t)
-		change := r.ChangeSetting
-		if change == nil {
-			change = r.AddVolume
-		}
-		if change == nil {
-			t.Skip("nothing on this machine makes a plan stale")
-		}
-		c := r.Configurator(t, nil)
-		var p *hardware.Plan
-		if keeps { // what was observed by the one that applies
-			seen, err := c.Observe(t.Context(), r.Target)
-			require.NoError(t, err)
-			p, err = hardware.NewPlan(r.Profile, seen)
-			require.NoError(t, err)
-		} else {
-			p = plan(t, r, r.Profile)
-		}
-		change(t)
-		before := r.State()
-		_, err := c.Apply(t.Context(), r.Target, p, consent())
-		require.ErrorIs(t, err, hardware.ErrStalePlan)
-		require.Equal(t, before, r.State())
-	}
-}
-
-// atEach runs a case with a wrapper that acts at the n-th request, for every n that Apply
-// reaches, and demands that there were enough of them to mean something.
-func atEach(t *testing.T, run func(n int) (reached bool)) {
-	t.Helper()
-	n := 1
-	for run(n) {
-		n++
-	}
-	require.Greater(t, n, 5, "requests of one Apply")
-}
-
-func crashAnywhere(t *testing.T, newRig func(*testing.T) *Rig) {
-	for _, effect := range []bool{true, false} {
-		atEach(t, func(n int) bool {
-			r := newRig(t)
-			if r.AddVolume != nil {
-				r.AddVolume(t)
-			}
-			p := plan(t, r, r.Profile)
-			before := r.State()
-			k := &killer{left: n, effect: effect}
-			_, err := r.Configurator(t, k.wrap).Apply(t.Context(), r.Target, p, consent())
-			if k.hit && err == nil {
-				require.True(t, plan(t, r, r.Profile).Empty(), "only the logout may fail unnoticed")
-			}
-			r.EndSessions()
-			_, err = r.Configurator(t, nil).Apply(t.Context(), r.Target, p, consent())
-			require.NoError(t, err, "continued after request %d", n)
-			require.True(t, plan(t, r, r.Profile).Empty())
-			s := r.State()
-			require.Equal(t, volumes(p), s.Volumes-before.Volumes)
-			require.Zero(t, s.Collisions)
-			for disk, wipes := range s.Wipes {
-				require.Equal(t, destroyed(p)[disk], wipes-before.Wipes[disk], "%s after request %d: as often as planned", disk, n)
-			}
-			return k.hit
-		})
-	}
-}
-
-func lostAnswers(t *testing.T, newRig func(*testing.T) *Rig) {
-	atEach(t, func(n int) bool {
-		r := newRig(t)
-		p := plan(t, r, r.Profile)
-		before := r.State()
-		k := &killer{left: n, effect: true, revive: true}
-		_, err := r.Configurator(t, k.wrap).Apply(t.Context(), r.Target, p, consent())
-		if err == nil {
-			require.True(t, plan(t, r, r.Profile).Empty(), "success is success: request %d", n)
-		} else {
-			require.NotErrorIs(t, err, hardware.ErrRejected, "only a change sent twice is refused here")
-		}
-		s := r.State()
-		require.LessOrEqual(t, s.Volumes-before.Volumes, volumes(p))
-		require.LessOrEqual(t, s.Boots-before.Boots, p.Reboots(), "request %d", n)
-		for disk, wipes := range s.Wipes {
-			require.LessOrEqual(t, wipes-before.Wipes[disk], destroyed(p)[disk], disk)
-		}
-		return k.hit
-	})
-}
-
-func noSessionLeft(t *testing.T, newRig func(*testing.T) *Rig) {
-	atEach(t, func(n int) bool {
-		r := newRig(t)
-		p := plan(t, r, r.Profile)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		k := &canceller{left: n, cancel: cancel}
-		_, err := r.Configurator(t, k.wrap).Apply(ctx, r.Target, p, consent())
-		if err != nil {
-			require.ErrorIs(t, err, context.Canceled)
-		}
-		require.Zero(t, r.State().Sessions, "cancelled at request %d", n)
-		return k.hit
-	})
-	r := newRig(t)
-	if r.Profile.RAID == nil {
-		return
-	}
-	_, err := r.Configurator(t, nil).Apply(t.Context(), r.Target, plan(t, r, r.Profile), nil)
-	require.ErrorIs(t, err, hardware.ErrNotAuthorized)
-	require.Zero(t, r.State().Sessions, "after an error")
-}
-
-func noCredentials(t *testing.T, newRig func(*testing.T) *Rig) {
-	atEach(t, func(n int) bool {
-		r := newRig(t)
-		p := plan(t, r, r.Profile)
-		k := &echo{left: n}
-		_, err := r.Configurator(t, k.wrap).Apply(t.Context(), r.Target, p, consent())
-		if err != nil {
-			require.NotContains(t, err.Error(), r.Password)
-			require.NotContains(t, err.Error(), base64.StdEncoding.EncodeToString([]byte(r.User+":"+r.Password)))
-		}
-		return k.hit
-	})
-}
-
-// counter counts requests down to the one a wrapper acts at.
-type counter struct {
-	base http.RoundTripper
-	mu   sync.Mutex
-}
-
-func (c *counter) down(left *int, hit *bool) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	*left--
-	if *left == 0 {
-		*hit = true
-	}
-	return *left
-}
-
-var errKilled = errors.New("the connection broke")
-
-// killer breaks the connection at one request, before or after its effect, and from then
-// on, as if the client had died, unless it revives.
-type killer struct {
-	counter
-	left           int
-	effect, revive bool
-	hit            bool
-}
-
-func (k *killer) wrap(base http.RoundTripper) http.RoundTripper { k.base = base; return k }
-
-func (k *killer) RoundTrip(r *http.Request) (*http.Response, error) {
-	left := k.down(&k.left, &k.hit)
-	if left > 0 || left < 0 && k.revive {
-		return k.base.RoundTrip(r)
-	}
-	if left == 0 && k.effect {
-		if resp, err := k.base.RoundTrip(r); err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		}
-	}
-	return nil, errKilled
-}
-
-// canceller cancels the caller's context at one request.
-type canceller struct {
-	counter
-	left   int
-	hit    bool
-	cancel func()
-}
-
-func (c *canceller) wrap(base http.RoundTripper) http.RoundTripper { c.base = base; return c }
-
-func (c *canceller) RoundTrip(r *http.Request) (*http.Response, error) {
-	if c.down(&c.left, &c.hit) == 0 {
-		c.cancel()
-	}
-	return c.base.RoundTrip(r)
-}
-
-// echo refuses one request and quotes its headers and body, as some BMCs do.
-type echo struct {
-	counter
-	left int
-	hit  bool
-}
-
-func (e *echo) wrap(base http.RoundTripper) http.RoundTripper { e.base = base; return e }
-
-func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
-	if e.down(&e.left, &e.hit) != 0 {
-		return e.base.RoundTrip(r)
-	}
-	var said strings.Builder
-	_ = r.Header.Write(&said)
-	if r.Body != nil {
-		_, _ = io.Copy(&said, r.Body)
-		r.Body.Close()
-	}
-	return &http.Response{Status: "400 Bad Request", StatusCode: http.StatusBadRequest, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{}, Body: io.NopCloser(strings.NewReader(said.String())), Request: r}, nil
-}

@@ -57,21 +57,36 @@ func (ibmc) Spellings(i hardware.Intent) []redfish.Spelling {
 func TestConformance(t *testing.T) {
 	for _, personality := range redfishsim.Personalities() {
 		t.Run(string(personality), func(t *testing.T) {
-			t.Parallel()
-			for _, c := range hardwaretest.Cases() {
-				t.Run(c.Name, func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						c.Run(t, func(t *testing.T) *hardwaretest.Rig { return conformanceRig(t, personality) })
-					})
-				})
-			}
+			k, ok := kits()[personality]
+			require.True(t, ok)
+			conform(t, personality, k, redfish.Config{})
 		})
 	}
 }
 
-func conformanceRig(t *testing.T, personality redfishsim.Personality) *hardwaretest.Rig {
-	k, ok := kits()[personality]
-	require.True(t, ok)
+// With kept sessions all rules hold as well: for settings, where Apply goes on from what was
+// observed, and where it does not.
+func TestConformanceWithKeptSessions(t *testing.T) {
+	config := redfish.Config{KeepSession: 10 * time.Minute}
+	t.Run("settings", func(t *testing.T) {
+		conform(t, redfishsim.Generic, kit{profile: `{"bios":{"set":"Virtualization","intents":{"smt":"on"}},"boot":{"target":"pxe","secure_boot":"on"}}`,
+			disturb: map[string]any{"LogicalProc": "Disabled"}}, config)
+	})
+	t.Run("all", func(t *testing.T) { conform(t, redfishsim.Dell, kits()[redfishsim.Dell], config) })
+}
+
+func conform(t *testing.T, personality redfishsim.Personality, k kit, config redfish.Config) {
+	t.Parallel()
+	for _, c := range hardwaretest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.Run(t, func(t *testing.T) *hardwaretest.Rig { return conformanceRig(t, personality, k, config) })
+			})
+		})
+	}
+}
+
+func conformanceRig(t *testing.T, personality redfishsim.Personality, k kit, config redfish.Config) *hardwaretest.Rig {
 	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Personality: personality,
 		Times: redfishsim.Times{POST: 30 * time.Second}, Disks: redfishsim.Disks("n1", 4),
 		NICs: []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, nil)
@@ -87,12 +102,20 @@ func conformanceRig(t *testing.T, personality redfishsim.Personality) *hardwaret
 		Password: password,
 		Profile:  profile,
 		Configurator: func(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) hardware.Configurator {
-			return r.configurator(t, wrap, ibmc{})
+			config := config
+			config.Transport, config.Vendors = r.transport(), []redfish.Vendor{ibmc{}}
+			if wrap != nil {
+				config.Transport = wrap(config.Transport)
+			}
+			c, err := redfish.New(config)
+			require.NoError(t, err)
+			return c
 		},
+		Keeps: config.KeepSession > 0,
 		State: func() hardwaretest.State {
 			s := m.State()
 			out := hardwaretest.State{Changes: s.Revision, Volumes: len(s.Volumes), Wipes: map[string]int{}, Boots: s.Boots,
-				Sessions: r.bmc.Sessions(), Collisions: s.Collisions}
+				On: s.Power != redfishsim.PowerOff && s.Power != redfishsim.PowerCycling, Reset: s.LastReset, Sessions: r.bmc.Sessions(), Collisions: s.Collisions}
 			for serial, d := range s.Disks {
 				out.Wipes[serial] = d.Wipes
 			}
