@@ -3,6 +3,7 @@ package hardware
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,8 +14,10 @@ import (
 
 // ParseProfile reads a profile from JSON. Every problem is reported at once, with its path:
 // unknown fields, wrong types, unknown sets, intents and RAID levels, impossible disk
-// counts. The error is a *ValidationError. What is on or off may also be written true, false,
-// "enabled" or "disabled", and null is the same as absent. ProfileSchema describes the shape.
+// counts, names given twice. The error is a *ValidationError. What is on or off may also be
+// written true, false, "enabled" or "disabled". A field that is null is the same as absent; what
+// names a setting, under /bios/intents and /bios/attributes, cannot be null. ProfileSchema
+// describes the shape.
 func ParseProfile(data []byte) (Profile, error) {
 	var doc any
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -26,9 +29,10 @@ func ParseProfile(data []byte) (Profile, error) {
 		}
 	}
 	if err != nil {
-		return Profile{}, &ValidationError{Problems: []Problem{{Found: err.Error(), Expected: "a JSON document"}}}
+		return Profile{}, &ValidationError{Problems: []Problem{notJSON(data, dec.InputOffset(), err)}}
 	}
 	r := reader{}
+	r.twice(json.NewDecoder(bytes.NewReader(data)), "")
 	p := r.profile(doc)
 	var meaning problems
 	p.resolve(&meaning)
@@ -39,6 +43,67 @@ func ParseProfile(data []byte) (Profile, error) {
 		}
 	}
 	return p, r.problems.err()
+}
+
+// notJSON is the problem of a document that cannot be read at all, with the place: lines and
+// columns from 1, columns in bytes.
+func notJSON(data []byte, offset int64, err error) Problem {
+	p := Problem{Expected: "a JSON object"}
+	var syntax *json.SyntaxError
+	text := bytes.TrimSpace(data)
+	switch {
+	case len(text) == 0:
+		p.Found = "nothing"
+		return p
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		p.Found = "a byte order mark"
+		p.Hint = "save it as UTF-8 without one"
+		return p
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		err, offset = errors.New("it ends too early"), int64(len(bytes.TrimRight(data, " \t\r\n")))
+	case errors.As(err, &syntax):
+		offset = syntax.Offset - 1
+	}
+	before := data[:min(max(offset, 0), int64(len(data)))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := len(before) - bytes.LastIndexByte(before, '\n')
+	p.Found = fmt.Sprintf("at line %d, column %d: %s", line, column, strings.TrimPrefix(err.Error(), "json: "))
+	if text[0] != '{' {
+		p.Hint = "a profile is JSON, not YAML"
+	}
+	return p
+}
+
+// twice finds names that an object has more than once; of those the last would win in silence.
+// The document is one that could be decoded.
+func (r *reader) twice(dec *json.Decoder, at string) {
+	open, err := dec.Token()
+	if err != nil {
+		return
+	}
+	switch open {
+	case json.Delim('{'):
+		counts := map[string]int{}
+		for dec.More() {
+			token, err := dec.Token()
+			name, ok := token.(string)
+			if err != nil || !ok {
+				return
+			}
+			path := at + "/" + pointer(name)
+			if counts[name]++; counts[name] == 2 {
+				r.problems.add(path, fmt.Sprintf("%q twice", name), "a name once", "")
+			}
+			r.twice(dec, path)
+		}
+	case json.Delim('['):
+		for i := 0; dec.More(); i++ {
+			r.twice(dec, fmt.Sprintf("%s/%d", at, i))
+		}
+	default:
+		return
+	}
+	_, _ = dec.Token() // the end of what was opened
 }
 
 // reader turns decoded JSON into a profile and goes on after a problem, which

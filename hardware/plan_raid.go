@@ -45,7 +45,7 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		if onlyJBOD(want) && len(seen.Unreadable) == 0 {
 			return nil // without a controller there is nothing but plain disks
 		}
-		ps.add("/raid", "no storage controller on the machine", "a storage controller", unreadableHint(seen, "storage"))
+		ps.add("/raid", "no storage controller on the machine", "a storage controller", storageHint(seen))
 		return nil
 	}
 	p := &raidPlanner{seen: seen, problems: ps, names: map[string]bool{}}
@@ -62,6 +62,23 @@ func planRAID(want RAIDProfile, seen *Snapshot, ps *problems) []Operation {
 		ops = append(ops, c.deletions()...)
 	}
 	return append(ops, p.creations...)
+}
+
+// storageHint says why storage was not seen whole, and what helps. Many BMCs see it only once POST
+// has found it.
+func storageHint(seen *Snapshot) string {
+	hint := unreadableHint(seen, "storage")
+	remedy := ""
+	switch {
+	case seen.System.Power == StateOff:
+		remedy = "turn the machine on and plan again when its POST has finished"
+	case seen.System.InPOST || seen.System.Power == StatePoweringOn:
+		remedy = "plan again when the machine's POST has finished"
+	}
+	if hint == "" || remedy == "" {
+		return hint + remedy
+	}
+	return hint + "; " + remedy
 }
 
 func onlyJBOD(want RAIDProfile) bool {
@@ -167,7 +184,7 @@ func (p *raidPlanner) jbod(w *wish) {
 		}
 		found = true
 		if c.blind != "" {
-			p.problems.add(w.path, c.ID+", "+c.blind, "a controller that can be seen whole", unreadableHint(p.seen, "storage"))
+			p.problems.add(w.path, c.ID+", "+c.blind, "a controller that can be seen whole", storageHint(p.seen))
 			continue
 		}
 		disks := w.named
@@ -240,7 +257,11 @@ func (p *raidPlanner) noController(w *wish) {
 	if w.Controller != "" {
 		expected += " named " + w.Controller
 	}
-	p.problems.add(w.path, strings.Join(found, "; "), expected, "")
+	hint := ""
+	if slices.ContainsFunc(p.controllers, func(c *controllerPlan) bool { return c.blind != "" }) {
+		hint = storageHint(p.seen)
+	}
+	p.problems.add(w.path, strings.Join(found, "; "), expected, hint)
 }
 
 // claim takes disks and dooms the volumes that lie on them or have them as spares: a controller

@@ -72,7 +72,7 @@ func (p *raidPlanner) find(w *wish) bool {
 		}
 	}
 	if w.on.blind != "" {
-		p.problems.add(w.path, w.on.ID+", "+w.on.blind, "a controller that can be seen whole", unreadableHint(p.seen, "storage"))
+		p.problems.add(w.path, w.on.ID+", "+w.on.blind, "a controller that can be seen whole", storageHint(p.seen))
 		return false
 	}
 	return true
@@ -287,7 +287,7 @@ func (v VolumeProfile) want() string {
 		text += fmt.Sprintf(" of %d bytes", v.SizeBytes)
 	}
 	if v.RAIDLevel != JBOD {
-		text += ": " + v.RAIDLevel.diskRule() + ", alike"
+		text += "; a volume takes " + v.RAIDLevel.diskRule() + ", of one medium and protocol"
 	}
 	return text
 }

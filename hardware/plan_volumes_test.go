@@ -167,5 +167,49 @@ func TestText(t *testing.T) {
 	for _, d := range seen.Storage[0].Drives {
 		require.Contains(t, text, d.Serial, "what is destroyed is named in full")
 	}
-	require.Contains(t, text, "AnAttributeWit…atEndsInPort7")
+	require.Contains(t, text, "AnAttributeWithAVeryLongNameThatEndsInPort7")
+}
+
+// A long boot order is shown from where it begins to differ.
+func TestTextOfBootOrders(t *testing.T) {
+	order := func(n ...int) (out []string) {
+		for _, i := range n {
+			out = append(out, fmt.Sprintf("Boot%04d", i))
+		}
+		return out
+	}
+	for want, change := range map[string][2][]string{
+		"Boot0001,Boot0002  Boot0002,Boot0001 ":                       {order(1, 2), order(2, 1)},
+		"Boot0001,Boot0002,Boot0003,…  Boot0009,Boot0001,Boot0002,… ": {order(1, 2, 3, 4, 9), order(9, 1, 2, 3, 4)},
+		"…,Boot0003,Boot0004,…  …,Boot0005,Boot0003,… ":               {order(1, 2, 3, 4, 5), order(1, 2, 5, 3, 4)},
+	} {
+		p := hardware.Plan{Operations: []hardware.Operation{{Component: hardware.ComponentBoot, Action: hardware.ActionSet, Target: hardware.TargetOrder, Before: change[0], After: change[1]}}}
+		require.Contains(t, p.Text(), want)
+	}
+	p := hardware.Plan{Operations: []hardware.Operation{{Before: []string(nil), After: order(1, 2, 3, 4)}}}
+	require.Contains(t, p.Text(), "Boot0001,Boot0002,Boot0003,…")
+}
+
+// What cannot be seen yet says what to do.
+func TestUnseenStorageHasARemedy(t *testing.T) {
+	for _, c := range []struct {
+		system hardware.System
+		hint   string
+	}{
+		{hardware.System{Power: hardware.StateOff}, "could not read /storage/1: later; turn the machine on and plan again when its POST has finished"},
+		{hardware.System{Power: hardware.StateOn, InPOST: true}, "could not read /storage/1: later; plan again when the machine's POST has finished"},
+		{hardware.System{Power: hardware.StateOn}, "could not read /storage/1: later"},
+	} {
+		for _, profile := range []string{`{"raid":{"set":"SingleRaid10"}}`, `{"raid":{"set":"JBODOnly"}}`, `{"raid":{"volumes":[{"raid_level":"RAID1","disks":["S0","S1"]}]}}`} {
+			seen := snapshot(4)
+			seen.System, seen.Storage[0].Partial = c.system, true
+			seen.Unreadable = []hardware.Unreadable{{Path: "/storage/1", Reason: "later"}}
+			want, err := hardware.ParseProfile([]byte(profile))
+			require.NoError(t, err)
+			_, err = hardware.NewPlan(want, seen)
+			var p hardware.Problem
+			require.ErrorAs(t, err, &p, profile)
+			require.Equal(t, c.hint, p.Hint, profile)
+		}
+	}
 }

@@ -7,7 +7,7 @@ import (
 
 // Problem is one thing that is wrong with a profile, or cannot be had on a machine.
 type Problem struct {
-	Path     string `json:"path"` // JSON Pointer into the profile
+	Path     string `json:"path"` // JSON Pointer into the profile; empty: all of it
 	Found    string `json:"found"`
 	Expected string `json:"expected"`
 	Hint     string `json:"hint,omitempty"`
@@ -15,11 +15,10 @@ type Problem struct {
 
 // Error gives the problem on one line.
 func (p Problem) Error() string {
-	path := p.Path
-	if path == "" {
-		path = "/"
+	text := fmt.Sprintf("found %s, expected %s", p.Found, p.Expected)
+	if p.Path != "" { // else it is about the whole document
+		text = p.Path + ": " + text
 	}
-	text := fmt.Sprintf("%s: found %s, expected %s", path, p.Found, p.Expected)
 	if p.Hint != "" {
 		text += " (" + p.Hint + ")"
 	}

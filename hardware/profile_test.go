@@ -137,6 +137,31 @@ func TestParseBootAndDisks(t *testing.T) {
 	}
 }
 
+// What is wrong with the text says where.
+func TestParseProfileSaysWhere(t *testing.T) {
+	for in, want := range map[string]string{
+		"{\n  \"bios\": {\"set\": \"Storage\",}\n}": "found at line 2, column 29: invalid character '}' looking for beginning of object key string, expected a JSON object",
+		"{\"bios\": tru":          "found at line 1, column 13: it ends too early, expected a JSON object",
+		"{}\n{}":                  "found at line 2, column 2: text after the document, expected a JSON object",
+		"bios:\n  set: Storage\n": "found at line 1, column 1: invalid character 'b' looking for beginning of value, expected a JSON object (a profile is JSON, not YAML)",
+		" \n":                     "found nothing, expected a JSON object",
+		"\ufeff{}":                "found a byte order mark, expected a JSON object (save it as UTF-8 without one)",
+		`[]`:                      "found a list, expected an object",
+		`null`:                    "found null, expected an object",
+		`{"bios":{"set":"Storage","set":"Hadoop","set":1,"attributes":{"A":1,"A":2}},"bios":{}}`:                                      "/bios/set: found \"set\" twice",
+		`{"raid":{"volumes":[{"raid_level":"RAID1","raid_level":"RAID0"}]}}`:                                                          `/raid/volumes/0/raid_level: found "raid_level" twice`,
+		`{"raid":{"volumes":[{"raid_level":"RAID1","media":"foo","protocol":"sas"}]}}`:                                                `/raid/volumes/0/media: found "foo", expected one of HDD, SSD`,
+		`{"raid":{"volumes":[{"raid_level":"RAID1","protocol":"sax"}]}}`:                                                              `/raid/volumes/0/protocol: found "sax", expected one of SAS, SATA, NVMe`,
+		`{"raid":{"volumes":[{"raid_level":"RAID1","bootable":true},{"raid_level":"RAID1"},{"raid_level":"RAID5","bootable":true}]}}`: `/raid/volumes/2/bootable: found true, expected one volume to boot from (volume 0 is it already)`,
+	} {
+		_, err := hardware.ParseProfile([]byte(in))
+		require.ErrorIs(t, err, hardware.ErrInvalid, in)
+		require.ErrorContains(t, err, want, in)
+	}
+	_, err := hardware.ParseProfile([]byte(`{"bios":{"set":"Storage","set":"Hadoop","attributes":{"A":1,"A":2}},"bios":null}`))
+	require.Equal(t, []string{"/bios/set", "/bios/attributes/A", "/bios"}, paths(t, err))
+}
+
 func FuzzParseProfile(f *testing.F) {
 	for _, seed := range []string{`{}`, `null`, `{"bios":null}`, `{"bios":{"set":"Storage","intents":{"smt":true},"attributes":{"A":1e400,"B":-0.0}}}`,
 		`{"raid":{"set":"R1_JBOD"}}`, `{"raid":{"volumes":[{"raid_level":"RAID10","disk_count":99999999999},{"disk_count":"remaining"}]}}`, `{"firmware":[{}]}`, "\xff"} {

@@ -118,7 +118,7 @@ func (r RAIDProfile) resolve(ps *problems) *RAIDProfile {
 		}
 		out.Volumes = set.Volumes
 	}
-	names, disks := map[string]int{}, map[string]int{}
+	names, disks, bootable := map[string]int{}, map[string]int{}, -1
 	for i := range out.Volumes {
 		v, path := &out.Volumes[i], fmt.Sprintf("/raid/volumes/%d", i)
 		v.resolve(path, ps)
@@ -129,6 +129,11 @@ func (r RAIDProfile) resolve(ps *problems) *RAIDProfile {
 			ps.add(path+"/name", fmt.Sprintf("%q", v.Name), "a name of its own", fmt.Sprintf("volume %d has it too", other))
 		}
 		names[v.Name] = i
+		if v.Bootable && bootable >= 0 {
+			ps.add(path+"/bootable", "true", "one volume to boot from", fmt.Sprintf("volume %d is it already", bootable))
+		} else if v.Bootable {
+			bootable = i
+		}
 		for j, disk := range v.Disks {
 			if disk == "" {
 				ps.add(fmt.Sprintf("%s/disks/%d", path, j), "an empty string", "a disk's serial number, WWN or ID", "")
@@ -167,6 +172,14 @@ func (v *VolumeProfile) resolve(path string, ps *problems) {
 	}{{"size_bytes", v.SizeBytes, "all"}, {"disk_min_bytes", v.DiskMinBytes, "no limit"}, {"disk_max_bytes", v.DiskMaxBytes, "no limit"}} {
 		if n.bytes < 0 {
 			bad(n.field, fmt.Sprint(n.bytes), "a number of bytes, or 0 for "+n.zero, "")
+		}
+	}
+	for _, k := range []struct {
+		field, value string
+		allowed      []string
+	}{{"media", v.Media, []string{"HDD", "SSD"}}, {"protocol", v.Protocol, []string{"SAS", "SATA", "NVMe"}}} {
+		if k.value != "" && !slices.ContainsFunc(k.allowed, func(s string) bool { return strings.EqualFold(s, k.value) }) {
+			bad(k.field, fmt.Sprintf("%q", k.value), "one of "+strings.Join(k.allowed, ", "), "")
 		}
 	}
 	if v.DiskMaxBytes > 0 && v.DiskMaxBytes < v.DiskMinBytes {

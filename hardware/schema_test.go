@@ -192,7 +192,7 @@ func drawProfile(t *rapid.T) any {
 			"volumes": list(2, object(map[string]func() any{
 				"name": of("a", "b", ""), "raid_level": of(level...), "disk_count": of("remaining", 1, 2, 3, 4, 5, 6, 8, 8.0, 65536),
 				"disks": list(3, serial), "bootable": of(true, false), "size_bytes": of(0, 1, 1e12, int64(1)<<62), "controller": of("c", ""),
-				"media": of("SSD"), "protocol": of("SAS"), "disk_min_bytes": of(0, 5), "disk_max_bytes": of(0, 4, 6), "spare_count": of(0, 1, 2),
+				"media": of("SSD", "hdd", "tape"), "protocol": of("SAS", "nvme", "fc"), "disk_min_bytes": of(0, 5), "disk_max_bytes": of(0, 4, 6), "spare_count": of(0, 1, 2),
 			}, "raid_level")),
 		}),
 		"boot": object(map[string]func() any{"target": of("none", "pxe", "http", "disk", "cd", "usb"), "mode": of("uefi", "bios"),

@@ -41,6 +41,9 @@ type System struct {
 	// happened from one that did not; many BMCs have neither.
 	LastResetTime string `json:"last_reset_time,omitempty"`
 	BootProgress  string `json:"boot_progress,omitempty"`
+	// InPOST is true while firmware is at work, as far as the BMC tells: what is seen may change,
+	// and some BMCs show no volumes until it is over.
+	InPOST bool `json:"in_post,omitempty"`
 }
 
 // name is the machine for people.

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Widths of Text, in characters: cells are cut to cellWidth, reasons wrapped to textWidth, or to
+// Widths of Text, in characters: values are cut to cellWidth, reasons wrapped to textWidth, or to
 // reasonWidth where the cells leave less.
 const (
 	textWidth   = 120
@@ -16,8 +16,8 @@ const (
 )
 
 // Text prints the plan as a table for people, ending with what it costs. It keeps to about 120
-// columns, up to 160 with long names: values are cut, reasons wrapped; only the disks to be
-// destroyed are always named in full.
+// columns, more with long names: values are cut and reasons wrapped, but targets, which may be
+// copied into a profile, and the disks to be destroyed are named in full.
 func (p *Plan) Text() string {
 	if p.Empty() {
 		return "nothing to do\n"
@@ -28,7 +28,7 @@ func (p *Plan) Text() string {
 		if op.Reboot {
 			reboot = "yes"
 		}
-		rows = append(rows, []string{string(op.Component), string(op.Action), cut(op.Target), op.cell(op.Before), op.cell(op.After), reboot, clean(op.Reason)})
+		rows = append(rows, []string{string(op.Component), string(op.Action), clean(op.Target), op.cell(op.Before, op.After), op.cell(op.After, op.Before), reboot, clean(op.Reason)})
 	}
 	widths, before := make([]int, len(rows[0])-1), 0
 	for i := range widths {
@@ -78,13 +78,15 @@ func wrap(b *strings.Builder, text string, indent, width int) {
 	b.WriteString("\n")
 }
 
-// cell gives Before or After; of a volume on many disks their number, as they are named below.
-func (op Operation) cell(v any) string {
+// cell gives Before or After, beside the other; of a volume on many disks their number, as they
+// are named below.
+func (op Operation) cell(v, beside any) string {
 	switch v := v.(type) {
 	case nil:
 		return "-"
 	case []string:
-		return cut(strings.Join(v, ","))
+		other, _ := beside.([]string)
+		return listCell(v, other)
 	case string:
 		if op.Volume != nil && utf8.RuneCountInString(v) > cellWidth {
 			text := fmt.Sprintf("%s on %s", op.Volume.RAIDLevel, plural(len(op.Volume.Drives), "disk"))
@@ -99,6 +101,32 @@ func (op Operation) cell(v any) string {
 		return cut(v)
 	}
 	return cut(fmt.Sprint(v))
+}
+
+// listCell shows of a list what fits, from the first on that differs from the other list.
+func listCell(list, other []string) string {
+	text := clean(strings.Join(list, ","))
+	if utf8.RuneCountInString(text) <= cellWidth {
+		return text
+	}
+	from := 0
+	for from < min(len(list), len(other))-1 && list[from] == other[from] {
+		from++
+	}
+	text = ""
+	if from > 0 {
+		text = "…,"
+	}
+	for i, item := range list[from:] {
+		if i > 0 && utf8.RuneCountInString(text)+utf8.RuneCountInString(item) >= cellWidth {
+			return text + "…"
+		}
+		text += cut(item)
+		if from+i < len(list)-1 {
+			text += ","
+		}
+	}
+	return text
 }
 
 // cut shortens a cell in the middle: attribute names often differ only at their ends.
