@@ -224,6 +224,7 @@ func (n *conn) setSystem(v *view, d doc) {
 		Power: power(text(d, "PowerState")), Health: text(d, "Status.Health"),
 		LastResetTime: text(d, "LastResetTime"), BootProgress: text(d, "BootProgress.LastState"),
 	}
+	s.System.InPOST = n.inPOST(v)
 	s.Processors = hardware.Processors{Count: int(d.Get("ProcessorSummary.Count").Int()), Cores: int(d.Get("ProcessorSummary.CoreCount").Int()),
 		Threads: int(d.Get("ProcessorSummary.LogicalProcessorCount").Int()), Model: text(d, "ProcessorSummary.Model")}
 	s.MemoryBytes = int64(d.Get("MemorySummary.TotalSystemMemoryGiB").Float() * (1 << 30))
