@@ -41,7 +41,7 @@ type conn struct {
 // connect reads the service root and logs in: by a session, else with Basic credentials.
 func (c *Configurator) connect(ctx context.Context, t hardware.Target, b *bmc, service, system string) (*conn, error) {
 	n := &conn{c: c, bmc: b, target: t, system: system, vendor: generic{},
-		wire: &wire{base: c.transport, timeout: c.config.RequestTimeout, slots: b.slots}}
+		wire: &wire{base: c.transport, timeout: c.config.RequestTimeout, slots: b.slots, log: c.log}}
 	var root bytes.Buffer
 	n.wire.root = &root
 	client := &http.Client{Transport: n.wire, CheckRedirect: sameHost}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ type wire struct {
 	token          string
 	basic          bool
 	requests       atomic.Int64
+	log            *slog.Logger
 	// Of the last reply, as gofish drops the headers of errors.
 	retryAfter, location string
 	root                 *bytes.Buffer // gets the next reply, of which gofish sees little
@@ -53,11 +55,15 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.SetBasicAuth(w.user, w.password)
 	}
 	w.requests.Add(1)
+	began := time.Now() // as the timeout, in real time
 	resp, err := w.base.RoundTrip(r)
+	took := time.Since(began).Round(time.Millisecond)
 	if err != nil {
+		w.log.Debug("redfish: request", "host", r.URL.Host, "method", r.Method, "path", r.URL.Path, "error", err, "took", took)
 		release()
 		return nil, err
 	}
+	w.log.Debug("redfish: request", "host", r.URL.Host, "method", r.Method, "path", r.URL.Path, "status", resp.StatusCode, "took", took)
 	w.retryAfter, w.location = resp.Header.Get("Retry-After"), resp.Header.Get("Location")
 	body := io.Reader(io.LimitReader(resp.Body, maxBody))
 	if w.root != nil && resp.StatusCode == http.StatusOK {
