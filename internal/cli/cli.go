@@ -9,7 +9,7 @@
 // a rule, or not confirmed; 4 conflict: somebody else was faster, or something else is there or in
 // the way (storage.ErrExists, storage.ErrBusy), or a machine is not the one that was planned for
 // (hardware.ErrStalePlan). With -o json an error that has problems or conflicts is on standard
-// output, too: {"error":{"code","message","problems","conflicts"}}.
+// output, too: {"error":{"code","message","problems","conflicts"}}. Those of hardware always are.
 package cli
 
 import (
@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -131,7 +132,11 @@ func (a *app) run(ctx context.Context, root *cobra.Command) int {
 	if !errors.Is(err, errChanges) {
 		fmt.Fprintf(a.Stderr, "%s: %s\n", root.Name(), a.explain(err))
 		if body := details(err); body != nil && a.output == "json" {
-			_ = a.json(map[string]*client.ErrorBody{"error": body}) // the error is told already
+			answer := map[string]any{"error": body}
+			if machine := (*hardwareError)(nil); errors.As(err, &machine) {
+				maps.Copy(answer, machine.beside)
+			}
+			_ = a.json(answer) // the error is told already
 		}
 	}
 	return exitStatus(err)
@@ -174,15 +179,15 @@ func sentence(said *client.Error) string {
 }
 
 // details are what a program wants to know of an error beyond its sentence, if it has problems
-// or conflicts.
+// or conflicts or is one of hardware.
 func details(err error) *client.ErrorBody {
 	var said *client.Error
 	var invalid *proposal.ValidationError
 	var machine *hardwareError
 	switch {
-	case errors.As(err, &machine) && len(machine.problems) > 0:
+	case errors.As(err, &machine):
 		short, _, _ := strings.Cut(machine.text, "\n")
-		return &client.ErrorBody{Code: client.CodeInvalid, Message: short, Problems: machine.problems}
+		return &client.ErrorBody{Code: machine.code(), Message: short, Problems: machine.problems}
 	case errors.As(err, &said) && len(said.Problems)+len(said.Conflicts) > 0:
 		return &client.ErrorBody{Code: said.Code, Message: said.Message, Problems: said.Problems, Conflicts: said.Conflicts}
 	case errors.As(err, &invalid):

@@ -29,7 +29,12 @@ type machines struct {
 func (a *app) hardwareCommand() *cobra.Command {
 	m := &machines{app: a}
 	c := group("hardware", "see and configure the hardware of one machine through its BMC; no server is needed",
-		m.inventoryCommand(), m.planCommand(), m.applyCommand(), m.powerCommand())
+		m.inventoryCommand(), m.planCommand(), m.applyCommand(), m.powerCommand(), m.schemaCommand())
+	for _, sub := range c.Commands() {
+		args, run := sub.Args, sub.RunE
+		sub.Args = func(cmd *cobra.Command, given []string) error { return m.explained(args(cmd, given)) }
+		sub.RunE = func(cmd *cobra.Command, given []string) error { return m.explained(run(cmd, given)) }
+	}
 	c.Long = "hardware talks Redfish to the BMC of one machine, without a server: iDRAC, iLO, XCC and others.\n" +
 		"What a machine should be is a profile, JSON of BIOS settings, RAID volumes, boot and firmware:\n" +
 		`{"bios":{"set":"Virtualization"},"raid":{"set":"SingleRaid10"},"boot":{"target":"pxe"}}.` + "\n" +
@@ -40,15 +45,54 @@ func (a *app) hardwareCommand() *cobra.Command {
 		"Certificates are verified against the system's CAs or those of --ca. Most BMCs sign their own:\n" +
 		"with --pin-file the first certificate of each BMC is recorded and another one refused.\n\n" +
 		"Exit status: 0 done, 1 error, 2 plan has changes, 3 data would be lost that --allow-destroy does\n" +
-		"not name, 4 the machine is no longer the one that was planned for."
+		"not name, 4 the machine is no longer the one that was planned for. With -o json a failure is\n" +
+		`{"error":{"code","message",…}} on standard output.`
 	f := c.PersistentFlags()
-	f.StringVar(&m.bmc, "bmc", "", "URL of the BMC (CROWBAR_BMC), https:// if it has no scheme")
+	f.Var(once(&m.bmc), "bmc", "URL of the BMC (CROWBAR_BMC), https:// if it has no scheme")
 	f.StringVar(&m.user, "user", "", "account on the BMC (CROWBAR_BMC_USER)")
 	f.StringVar(&m.passwordFile, "password-file", "", "file with its password (or CROWBAR_BMC_PASSWORD, or a prompt)")
 	f.StringVar(&m.ca, "ca", "", "PEM file of the CAs that sign the BMCs' certificates")
 	f.StringVar(&m.pinFile, "pin-file", "", "trust a BMC's first certificate, recorded in this file (CROWBAR_BMC_PINS)")
-	f.BoolVarP(&m.verbose, "verbose", "v", false, "log what is done on the BMC")
+	f.BoolVarP(&m.verbose, "verbose", "v", false, "log what is done on the BMC, request by request")
 	return c
+}
+
+func (m *machines) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "print the JSON Schema of a profile",
+		Long: "Print the JSON Schema (draft 2020-12) of what --profile takes, for editors and other programs.",
+		Args: arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := m.Stdout.Write(hardware.ProfileSchema())
+			return err
+		},
+	}
+}
+
+// onceValue is a string that a flag gives at most once: of two the first would be ignored in
+// silence.
+type onceValue struct {
+	*string
+	set bool
+}
+
+func once(s *string) *onceValue { return &onceValue{string: s} }
+
+func (v *onceValue) String() string {
+	if v.string == nil {
+		return ""
+	}
+	return *v.string
+}
+
+func (v *onceValue) Type() string { return "string" }
+
+func (v *onceValue) Set(s string) error {
+	if v.set {
+		return fmt.Errorf("it is given twice, and was %s before", *v.string)
+	}
+	*v.string, v.set = s, true
+	return nil
 }
 
 // onBMC is the body of a command on the BMC: it logs in for do and out after it, also when that

@@ -34,15 +34,16 @@ func (m *machines) applyCommand() *cobra.Command {
 			"down and power cut when it does not, or, with --reset-at-once, the machine is reset without asking.\n\n" +
 			"After an interrupt or an error give the same command again: it looks what is there and goes on.\n" +
 			"--plan carries out a plan that crowbar hardware plan --out kept; if the machine is another one by\n" +
-			"now, nothing is done (exit status 4).",
+			"now, nothing is done (exit status 4).\n\n" +
+			"Two apply of one BMC at the same time are not told of each other. Keep them apart.",
 		Example: "  crowbar hardware apply --bmc 192.0.2.10 --user root --profile compute.json --allow-destroy S0A1,S0A2\n" +
 			"  crowbar hardware apply --bmc 192.0.2.10 --user root --plan plan.json",
 		Args: noNode,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
 	}
 	f := c.Flags()
-	f.StringVar(&a.profile, "profile", "", "what the machine should be, a JSON file; - is standard input")
-	f.StringVar(&a.plan, "plan", "", "the plan to carry out, made by crowbar hardware plan --out")
+	f.Var(once(&a.profile), "profile", "what the machine should be, a JSON file; - is standard input")
+	f.Var(once(&a.plan), "plan", "the plan to carry out, made by crowbar hardware plan --out")
 	f.StringSliceVar(&a.allow, "allow-destroy", nil, "serial numbers of the disks that may lose their data, with commas between")
 	f.BoolVar(&a.resetAtOnce, "reset-at-once", false, "reset the machine without asking its operating system to shut down")
 	return c
@@ -93,8 +94,9 @@ func (a *application) carryOut(ctx context.Context, c *redfish.Configurator, pla
 		return err
 	}
 	if lost := without(plan.Destroys(), a.allow); len(lost) > 0 {
-		return refusal(fmt.Sprintf("nothing was done: all data on %s would be lost; if that is meant, give --allow-destroy %s",
-			strings.Join(lost, ", "), shellWord(strings.Join(plan.Destroys(), ","))))
+		return &hardwareError{err: hardware.ErrNotAuthorized, beside: map[string]any{"plan": plan},
+			text: fmt.Sprintf("nothing was done: all data on %s would be lost; if that is meant, give --allow-destroy %s",
+				strings.Join(lost, ", "), shellWord(strings.Join(plan.Destroys(), ",")))}
 	}
 	result := &hardware.Result{Done: []string{}, Skipped: []string{}, Left: []string{}}
 	var err error
@@ -102,17 +104,32 @@ func (a *application) carryOut(ctx context.Context, c *redfish.Configurator, pla
 		result, err = c.Apply(ctx, a.target, plan, &hardware.ApplyOptions{Authorize: a.authorize, Progress: a.progress})
 	}
 	result.Requests += requests
-	if a.output == "json" {
-		return errors.Join(err, a.json(result))
+	switch {
+	case a.output == "json" && err == nil:
+		return a.json(result)
+	case a.output != "json" && !plan.Empty():
+		a.summary(plan, result)
 	}
-	if plan.Empty() {
+	if err == nil {
 		return nil
 	}
-	a.summary(plan, result)
-	if errors.Is(err, context.Canceled) {
-		return &hardwareError{text: "interrupted; what the BMC was told goes on there. Give the same command again to do the rest", err: err}
+	failed := a.failed(result, err)
+	failed.beside = map[string]any{"plan": plan, "result": result}
+	return failed
+}
+
+// failed says why it did not get to the end, and how an interrupt may leave the machine.
+func (a *application) failed(result *hardware.Result, err error) *hardwareError {
+	if !errors.Is(err, context.Canceled) {
+		explained := (*hardwareError)(nil)
+		errors.As(a.explained(err), &explained)
+		return explained
 	}
-	return err
+	text := "interrupted; what the BMC was told goes on there"
+	if result.Reboots > 0 {
+		text += fmt.Sprintf(". %s may be off: it was asked to shut down or to reset, and nobody may have turned it on again", a.target.Node)
+	}
+	return &hardwareError{text: text + ". Give the same command again to do the rest", err: err}
 }
 
 // authorize allows what was named. Apply only does what was planned, and that was compared with

@@ -47,6 +47,8 @@ func (m *machines) connect(ctx context.Context, config *redfish.Config) error {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		// The text of err quotes the URL, which may hold a password.
 		return errors.New("--bmc is no URL of a BMC; expected something like https://192.0.2.10")
+	case u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("--bmc ends in what a BMC's URL has not, from ? or # on; expected something like %s://%s%s", u.Scheme, u.Host, u.Path)
 	case u.User != nil:
 		return errors.New("--bmc holds an account; give it with --user, and its password with --password-file, CROWBAR_BMC_PASSWORD or at the prompt")
 	}
@@ -145,6 +147,9 @@ func (m *machines) askPassword(ctx context.Context, question string) (string, er
 
 // trust configures which certificates are good.
 func (m *machines) trust(u *url.URL, config *redfish.Config) error {
+	if u.Scheme == "http" && (m.pinFile != "" || m.ca != "") {
+		return errors.New("--ca and --pin-file are about certificates, and http:// in --bmc has none; give https://, or leave them out")
+	}
 	if m.pinFile == "" && m.ca == "" {
 		m.pinFile = m.Getenv("CROWBAR_BMC_PINS")
 	}

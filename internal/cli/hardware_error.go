@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfish"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
@@ -17,12 +18,37 @@ import (
 type hardwareError struct {
 	text     string
 	problems []proposal.Problem // of a profile
+	beside   map[string]any     // what programs get beside the error
 	err      error
 }
 
 func (e *hardwareError) Error() string { return e.text }
 
 func (e *hardwareError) Unwrap() error { return e.err }
+
+// code is the kind of the error, for programs.
+func (e *hardwareError) code() string {
+	if said := (*client.Error)(nil); errors.As(e.err, &said) {
+		return said.Code
+	}
+	if certificate := (*redfish.CertificateError)(nil); errors.As(e.err, &certificate) {
+		return "certificate"
+	}
+	for _, kind := range []struct {
+		err  error
+		code string
+	}{
+		{context.Canceled, "interrupted"}, {hardware.ErrStalePlan, "stale_plan"}, {hardware.ErrNotAuthorized, "not_authorized"},
+		{hardware.ErrInvalid, client.CodeInvalid}, {hardware.ErrUnauthorized, client.CodeUnauthorized},
+		{hardware.ErrUnknownOutcome, "unknown_outcome"}, {hardware.ErrNotConverged, "not_converged"}, {hardware.ErrUnsupported, "unsupported"},
+		{hardware.ErrRejected, "rejected"}, {hardware.ErrUnreachable, "unreachable"},
+	} {
+		if errors.Is(e.err, kind.err) {
+			return kind.code
+		}
+	}
+	return "failed"
+}
 
 // hardwarePrefix is how errors of hardware name their packages.
 var hardwarePrefix = regexp.MustCompile(`(^|[^\w.-])(?:redfish|hardware): `)
@@ -34,8 +60,11 @@ func hardwareText(err error) string {
 
 // explained makes the sentence of an error.
 func (m *machines) explained(err error) error {
-	if said := (*hardwareError)(nil); err == nil || errors.As(err, &said) {
+	if said := (*hardwareError)(nil); err == nil || err == errChanges || errors.As(err, &said) {
 		return err
+	}
+	if said := (*client.Error)(nil); errors.As(err, &said) {
+		return &hardwareError{text: m.explain(err), problems: said.Problems, err: err}
 	}
 	if invalid := (*hardware.ValidationError)(nil); errors.As(err, &invalid) && !errors.Is(err, hardware.ErrStalePlan) {
 		return m.invalidProfile(invalid, err)
@@ -60,6 +89,10 @@ func (m *machines) explained(err error) error {
 		remedy = "look at what it is now: crowbar hardware plan"
 	case errors.Is(err, hardware.ErrUnknownOutcome), errors.Is(err, hardware.ErrNotConverged):
 		remedy = "give the same command again: it looks what is there first"
+	case errors.Is(err, hardware.ErrUnreachable) && (strings.Contains(text, "does not look like a TLS handshake") || strings.Contains(text, "HTTP response to HTTPS client")):
+		remedy = "what answers there speaks plain HTTP; if that is meant, give http:// in --bmc"
+	case errors.Is(err, hardware.ErrRejected) && strings.Contains(text, "HTTP request to an HTTPS server"):
+		remedy = "give https:// in --bmc"
 	case errors.Is(err, hardware.ErrUnreachable):
 		remedy = "check --bmc and the network"
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -34,7 +35,7 @@ func (m *machines) inventoryCommand() *cobra.Command {
 			case m.output == "json":
 				return m.json(seen)
 			case attributes:
-				return m.print(m.Stdout, attributeTable(seen.BIOS))
+				return m.reportAttributes(seen)
 			}
 			return m.report(seen)
 		},
@@ -88,7 +89,14 @@ func identityTable(s *hardware.Snapshot) *table {
 	y := s.System
 	row("system", strings.TrimSpace(y.Manufacturer+" "+y.Model), named("serial", y.Serial), y.Health)
 	row("uuid", y.UUID)
-	row("power", string(y.Power), y.BootProgress)
+	progress, post := y.BootProgress, ""
+	if progress == "None" {
+		progress = ""
+	}
+	if y.InPOST {
+		post = "in POST"
+	}
+	row("power", string(y.Power), progress, post)
 	row("bmc", s.BMC.Model, named("firmware", s.BMC.Firmware), named("Redfish", s.BMC.Redfish), named("treated as", s.BMC.Vendor), s.BMC.Health)
 	p := s.Processors
 	if p.Count > 0 {
@@ -188,9 +196,9 @@ func driveTable(s *hardware.Snapshot) *table {
 			for _, v := range c.Volumes {
 				switch {
 				case slices.Contains(v.Drives, d.Identity()):
-					used = append(used, v.ID)
+					used = append(used, cmp.Or(v.Name, v.ID))
 				case slices.Contains(v.Spares, d.Identity()):
-					used = append(used, v.ID+" (spare)")
+					used = append(used, cmp.Or(v.Name, v.ID)+" (spare)")
 				}
 			}
 			t.add(healthStyle(d.Health), d.ID, c.ID, orDash(d.Serial), orDash(d.Model), size(d.SizeBytes),
@@ -233,6 +241,9 @@ func intentTable(b hardware.BIOS) *table {
 			continue
 		}
 		meaning := func(value any) string {
+			if value == nil {
+				return "unknown"
+			}
 			for _, name := range slices.Sorted(maps.Keys(bound.Values)) {
 				if bound.Values[name] == value {
 					return name
@@ -240,24 +251,50 @@ func intentTable(b hardware.BIOS) *table {
 			}
 			return "-"
 		}
-		now, next := b.Attributes[bound.Attribute], "-"
+		now, next := b.Attributes[bound.Attribute], "-" // now is nil where the BMC shows only what pends
 		if pending, ok := b.Pending[bound.Attribute]; ok {
 			next = meaning(pending)
 		}
-		t.add(plain, string(intent), meaning(now), next, bound.Attribute, fmt.Sprint(now))
+		t.add(plain, string(intent), meaning(now), next, bound.Attribute, valueText(b.Attributes, bound.Attribute))
 	}
 	return t
 }
 
-// attributeTable is the BIOS as the vendor names it.
+// valueText is the value of an attribute. Some BMCs show none while another one pends.
+func valueText(attributes map[string]any, name string) string {
+	value, ok := attributes[name]
+	if !ok || value == nil {
+		return "unknown"
+	}
+	return orDash(fmt.Sprint(value))
+}
+
+// reportAttributes prints the BIOS as the vendor names it.
+func (m *machines) reportAttributes(s *hardware.Snapshot) error {
+	t := attributeTable(s.BIOS)
+	if len(t.rows) < 2 {
+		lines(m.Stdout, "%s shows no BIOS attributes", s.Node)
+		return nil
+	}
+	if err := m.print(m.Stdout, t); err != nil {
+		return err
+	}
+	if s.BIOS.Registry == nil {
+		lines(m.Stdout, "\nWhat they may be is not known: this BMC publishes no registry of them, so a wrong value is found only when it is set.")
+	}
+	return nil
+}
+
 func attributeTable(b hardware.BIOS) *table {
 	t := newTable("ATTRIBUTE", "VALUE", "PENDING", "MAY BE")
-	for _, name := range slices.Sorted(maps.Keys(b.Attributes)) {
-		pending := ""
-		if p, ok := b.Pending[name]; ok {
-			pending = fmt.Sprint(p)
+	names := slices.AppendSeq(slices.Collect(maps.Keys(b.Attributes)), maps.Keys(b.Pending))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		pending := "-"
+		if _, ok := b.Pending[name]; ok {
+			pending = valueText(b.Pending, name)
 		}
-		t.add(plain, name, orDash(fmt.Sprint(b.Attributes[name])), orDash(pending), orDash(mayBe(b.Registry, name)))
+		t.add(plain, name, valueText(b.Attributes, name), pending, orDash(mayBe(b.Registry, name)))
 	}
 	return t
 }
@@ -311,6 +348,10 @@ func bootTable(b hardware.Boot) *table {
 func firmwareTable(s *hardware.Snapshot) *table {
 	t := newTable("FIRMWARE", "VERSION")
 	for _, name := range slices.Sorted(maps.Keys(s.Firmware)) {
+		// The BMC's list has the two that all machines have once more.
+		if low := strings.ToLower(name); low != name && (low == "bios" || low == "bmc") && s.Firmware[low] == s.Firmware[name] {
+			continue
+		}
 		t.add(plain, name, orDash(s.Firmware[name]))
 	}
 	return t

@@ -1,17 +1,22 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfish"
+	"github.com/crowbarkit/crowbarkit/internal/clock"
 )
 
 func (m *machines) planCommand() *cobra.Command {
@@ -30,10 +35,16 @@ func (m *machines) planCommand() *cobra.Command {
 		Args: arguments("[NODE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				if m.bmc != "" || profile != "" || snapshot != "" || out != "" {
-					return errors.New("NODE stands alone: its profile is that of its roles, and its BMC the server's to ask")
+				for _, flag := range []string{"bmc", "user", "password-file", "ca", "pin-file", "profile", "snapshot", "out"} {
+					if cmd.Flags().Changed(flag) {
+						return fmt.Errorf("leave out --%s: the profile of %s is that of its roles, and its BMC the server's to ask; "+
+							"or give --bmc URL in place of a node", flag, args[0])
+					}
 				}
 				return m.planOfNode(cmd.Context(), args[0])
+			}
+			if snapshot != "" && m.bmc != "" {
+				return errors.New("--snapshot and --bmc exclude each other: it plans for an inventory, or for a machine")
 			}
 			want, err := m.readProfile(profile)
 			if err != nil {
@@ -58,7 +69,7 @@ func (m *machines) planCommand() *cobra.Command {
 				if err := keepPlan(out, plan); err != nil {
 					return err
 				}
-				lines(m.Stderr, "the plan is in %s; to carry it out: crowbar hardware apply --plan %s", out, shellWord(out))
+				lines(m.Stderr, "the plan is in %s; to carry it out: crowbar hardware apply%s --plan %s", out, repeated(cmd), shellWord(out))
 			}
 			if !plan.Empty() {
 				return errChanges
@@ -66,20 +77,65 @@ func (m *machines) planCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&profile, "profile", "", "what the machine should be, a JSON file; - is standard input")
-	c.Flags().StringVar(&snapshot, "snapshot", "", "plan for this inventory instead of a machine")
-	c.Flags().StringVar(&out, "out", "", "write the plan into this file, too")
+	c.Flags().Var(once(&profile), "profile", "what the machine should be, a JSON file; - is standard input")
+	c.Flags().Var(once(&snapshot), "snapshot", "plan for this inventory instead of a machine")
+	c.Flags().Var(once(&out), "out", "write the plan into this file, too")
 	return c
 }
 
-// planNow plans for the machine as it is, and tells how many requests it took to see that.
-func (m *machines) planNow(ctx context.Context, c *redfish.Configurator, want hardware.Profile) (*hardware.Plan, int, error) {
-	seen, err := c.Observe(ctx, m.target)
-	if err != nil {
-		return nil, 0, err
+// repeated are the flags of a command that the next one needs as well.
+func repeated(cmd *cobra.Command) (text string) {
+	for _, name := range []string{"bmc", "user", "password-file", "ca", "pin-file"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			text += " --" + name + " " + shellWord(f.Value.String())
+		}
 	}
-	plan, err := hardware.NewPlan(want, seen)
-	return plan, seen.Requests, err
+	return text
+}
+
+const (
+	// postTimeout bounds the wait for a POST, as redfish.Config.BootTimeout does in Apply.
+	postTimeout = 20 * time.Minute
+	// postInterval is between looks at it.
+	postInterval = 10 * time.Second
+)
+
+// planNow plans for the machine as it is, and tells how many requests it took to see that. Volumes
+// that the BMC does not show before POST is over are waited for.
+func (m *machines) planNow(ctx context.Context, c *redfish.Configurator, want hardware.Profile) (*hardware.Plan, int, error) {
+	var pace redfish.Clock = clock.System()
+	if m.Clock != nil {
+		pace = m.Clock
+	}
+	requests, deadline := 0, pace.Now().Add(postTimeout)
+	for told := false; ; told = true {
+		seen, err := c.Observe(ctx, m.target)
+		if err != nil {
+			return nil, requests, err
+		}
+		requests += seen.Requests
+		plan, err := hardware.NewPlan(want, seen)
+		if err == nil || !hiddenByPOST(seen, err) || !pace.Now().Before(deadline) {
+			return plan, requests, err
+		}
+		if !told {
+			lines(m.Stderr, "%s is in POST, and its BMC shows its volumes only after it; waiting for that, up to %s", m.target.Node, period(postTimeout))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, requests, ctx.Err()
+		case <-pace.After(postInterval):
+		}
+	}
+}
+
+// hiddenByPOST reports whether what is wrong with a plan may be right when POST is over: all of it
+// is about volumes, and there is a controller that was not seen whole.
+func hiddenByPOST(seen *hardware.Snapshot, err error) bool {
+	var invalid *hardware.ValidationError
+	return (seen.System.InPOST || seen.System.Power == hardware.StatePoweringOn) && errors.As(err, &invalid) &&
+		!slices.ContainsFunc(invalid.Problems, func(p hardware.Problem) bool { return !strings.HasPrefix(p.Path, "/raid") }) &&
+		slices.ContainsFunc(seen.Storage, func(c hardware.Controller) bool { return c.Partial })
 }
 
 // planOffline plans for an inventory that was kept.
@@ -89,12 +145,23 @@ func (m *machines) planOffline(want hardware.Profile, name string) (*hardware.Pl
 		return nil, err
 	}
 	var seen hardware.Snapshot
-	if err := json.Unmarshal(raw, &seen); err != nil || seen.Node == "" {
-		return nil, fmt.Errorf("--snapshot: %s is no inventory; make one with crowbar hardware inventory -o json", name)
+	err = json.Unmarshal(raw, &seen)
+	if err != nil || seen.Node == "" || seen.TakenAt.IsZero() {
+		is := "no inventory"
+		if looksLikePlan(raw) {
+			is = "a plan, not an inventory"
+		}
+		return nil, fmt.Errorf("--snapshot: %s is %s; make one with crowbar hardware inventory -o json", name, is)
 	}
 	m.target.Node = seen.Node
 	plan, err := hardware.NewPlan(want, &seen)
 	return plan, m.explained(err)
+}
+
+// looksLikePlan tells a plan, whether it can be read or not, from another document.
+func looksLikePlan(raw []byte) bool {
+	var head struct{ Operations *json.RawMessage }
+	return json.Unmarshal(raw, &head) == nil && head.Operations != nil
 }
 
 // planOfNode shows what a server would do to the hardware of a node: the operations of all barclamps
@@ -109,15 +176,25 @@ func (m *machines) planOfNode(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	all := &hardware.Plan{Node: p.Node}
+	all, planned := &hardware.Plan{Node: p.Node}, false
 	for _, part := range p.Parts {
-		var plan hardware.Plan
-		if json.Unmarshal(part.Detail, &plan) == nil {
+		if looksLikePlan(part.Detail) {
+			var plan hardware.Plan
+			if err := json.Unmarshal(part.Detail, &plan); err != nil {
+				return fmt.Errorf("the server's plan for %s cannot be read: %s; is it of another version?", part.Barclamp, hardwareText(err))
+			}
 			all.Operations = append(all.Operations, plan.Operations...)
+			all.Profile = joined(all.Profile, plan.Profile)
+			planned = true
 		}
 		if part.Skipped != "" {
 			lines(m.Stderr, "%s is skipped: %s", part.Barclamp, oneLine(part.Skipped))
+			planned = true
 		}
+	}
+	if !planned {
+		return fmt.Errorf("nothing is planned for the hardware of %s: no proposal in force configures it; "+
+			"see what it waits for: crowbar node why %s", p.Node, shellWord(p.Node))
 	}
 	if err := m.showPlan(m.Stdout, all); err != nil {
 		return err
@@ -126,6 +203,13 @@ func (m *machines) planOfNode(ctx context.Context, name string) error {
 		return errChanges
 	}
 	return nil
+}
+
+// joined is a profile with the parts that another one has; of two barclamps each has its own.
+func joined(p, other hardware.Profile) hardware.Profile {
+	p.BIOS, p.RAID, p.Boot = cmp.Or(other.BIOS, p.BIOS), cmp.Or(other.RAID, p.RAID), cmp.Or(other.Boot, p.Boot)
+	p.Firmware = append(p.Firmware, other.Firmware...)
+	return p
 }
 
 // showPlan prints a plan for people or programs.

@@ -14,7 +14,8 @@ func (m *machines) powerCommand() *cobra.Command {
 		Use: "power on|off|shutdown|reset", Short: "turn a machine on or off, and see that it happened",
 		Long: "Change the power state and return when it was seen to have changed. off and reset act at once, as the\n" +
 			"button held down; shutdown asks the operating system first and cuts power when that takes too long.\n" +
-			"A machine that is in that state already stays as it is; reset turns on one that is off.",
+			"A machine that is in that state already stays as it is; reset turns on one that is off. on and reset do\n" +
+			"not wait for the POST that follows; what needs it over (plan and apply, for volumes) waits itself.",
 		Args:      arguments("ACTION"),
 		ValidArgs: []string{"on", "off", "shutdown", "reset"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -29,10 +30,15 @@ func (m *machines) powerCommand() *cobra.Command {
 				return err
 			}
 			if m.output == "json" {
+				state := hardware.StateOn
+				if action == hardware.PowerOff || action == hardware.PowerShutdown {
+					state = hardware.StateOff
+				}
 				return m.json(struct {
 					Node   string               `json:"node"`
 					Action hardware.PowerAction `json:"action"`
-				}{m.target.Node, action})
+					Power  hardware.PowerState  `json:"power"`
+				}{m.target.Node, action, state})
 			}
 			state := map[hardware.PowerAction]string{hardware.PowerOn: "is on", hardware.PowerOff: "is off",
 				hardware.PowerShutdown: "is off", hardware.PowerReset: "was reset"}[action]
