@@ -275,11 +275,13 @@ func (v VolumeProfile) kind() string {
 }
 
 func (v VolumeProfile) want() string {
-	text := "the remaining disks"
-	if v.DiskCount != Remaining {
-		text = plural(int(v.DiskCount), "disk")
+	text := "the remaining disks" + v.kind()
+	switch {
+	case v.DiskCount != Remaining:
+		text = plural(int(v.DiskCount), "disk") + v.kind() + " for " + string(v.RAIDLevel)
+	case v.RAIDLevel != JBOD:
+		text += ": " + v.RAIDLevel.diskRule()
 	}
-	text += v.kind() + " for " + string(v.RAIDLevel)
 	if v.Spares > 0 {
 		text += " and " + plural(v.Spares, "spare")
 	}
@@ -287,7 +289,7 @@ func (v VolumeProfile) want() string {
 		text += fmt.Sprintf(" of %d bytes", v.SizeBytes)
 	}
 	if v.RAIDLevel != JBOD {
-		text += "; a volume takes " + v.RAIDLevel.diskRule() + ", of one medium and protocol"
+		text += ", all of one medium and protocol"
 	}
 	return text
 }

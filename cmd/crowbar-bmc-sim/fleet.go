@@ -36,6 +36,30 @@ type fleetConfig struct {
 	knobs              redfishsim.Knobs
 }
 
+// check names each flag that is out of range.
+func (c fleetConfig) check() error {
+	var wrong []error
+	for _, flag := range []struct {
+		ok             bool
+		name, expected string
+		given          any
+	}{
+		{c.count >= 1, "count", "1 or more", c.count},
+		{c.disks >= 0, "disks", "0 or more", c.disks},
+		{c.speed >= 1, "speed", "1 or more", c.speed}, // no comparison holds of NaN
+		{c.knobs.Latency >= 0, "latency", "0 or more", c.knobs.Latency},
+		{c.knobs.Jitter >= 0, "jitter", "0 or more", c.knobs.Jitter},
+		{c.knobs.ErrorRate >= 0 && c.knobs.ErrorRate <= 1, "error-rate", "0 to 1", c.knobs.ErrorRate},
+		{c.knobs.SessionLimit >= 0, "session-limit", "1 or more, or 0 for the personality's", c.knobs.SessionLimit},
+		{c.knobs.SlowPower >= 0, "slow-power", "0 or more", c.knobs.SlowPower},
+	} {
+		if !flag.ok {
+			wrong = append(wrong, fmt.Errorf("--%s %v: expected %s", flag.name, flag.given, flag.expected))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
 // fleet is BMCs that listen, one address each. One server has them all, which costs each of
 // them a socket and a goroutine; it tells them apart by the port that a connection came to.
 type fleet struct {
@@ -60,8 +84,8 @@ type ready struct {
 
 // newFleet makes the machines and opens all addresses, or none.
 func newFleet(c fleetConfig, address string) (*fleet, error) {
-	if c.count < 1 || c.disks < 0 || !(c.speed >= 1) {
-		return nil, errors.New("--count must be 1 or more, --disks 0 or more, --speed 1 or more")
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	host, text, err := net.SplitHostPort(address)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
@@ -40,6 +41,9 @@ func command() *cobra.Command {
 		Long:  "Serve simulated BMCs over Redfish until interrupted. When they are ready, one line of JSON for each says how to reach it.",
 		Args:  cobra.NoArgs, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if caFile != "" && !c.tls {
+				return errors.New("--ca-file: there are no certificates without --tls")
+			}
 			c.personality = redfishsim.Personality(personality)
 			if c.password == "" {
 				c.password = rand.Text()

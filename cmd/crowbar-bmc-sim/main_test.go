@@ -146,12 +146,17 @@ func TestCommandRefuses(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	for _, args := range [][]string{{"--personality", "commodore"}, {"--count", "0"}, {"--disks", "-1"}, {"--speed", "0"}, {"--speed", "NaN"}, {"--listen", "nowhere"},
-		{"--listen", "127.0.0.1:65535", "--count", "2"}, {"--listen", "127.0.0.1:x"}, {"--listen", taken.Addr().String()}, {"--error-rate", "2"}, {"--user", ""},
-		{"--ca-file", "/nonexistent/x"}, {"extra"}} {
+		{"--listen", "127.0.0.1:65535", "--count", "2"}, {"--listen", "127.0.0.1:x"}, {"--listen", taken.Addr().String()}, {"--user", ""},
+		{"--error-rate", "2"}, {"--error-rate", "NaN"}, {"--latency", "-1s"}, {"--jitter", "-1s"}, {"--session-limit", "-1"}, {"--slow-power", "-1"},
+		{"--ca-file", "/nonexistent/x", "--tls"}, {"--ca-file", "/nonexistent/x"}, {"extra"}} {
 		cmd := command()
 		cmd.SetArgs(args)
 		cmd.SetErr(io.Discard)
 		cmd.SetOut(io.Discard)
-		require.Error(t, cmd.Execute(), args)
+		err := cmd.Execute()
+		require.Error(t, err, args)
+		if flag := args[0]; len(args) == 2 && flag != "--personality" && flag != "--user" {
+			require.True(t, strings.HasPrefix(err.Error(), flag) || flag == "--listen", "%v: %v", args, err)
+		}
 	}
 }

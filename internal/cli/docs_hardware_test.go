@@ -25,8 +25,11 @@ const documentedSpeed = 200
 // namedBlock is JSON that the text before it gives the name of a file.
 var namedBlock = regexp.MustCompile("(?s)`([a-z]+\\.json)`[^`]*:\n\n```json\n(.*?)```\n")
 
+// buildLines are how the document builds the commands, in a clone.
+var buildLines = regexp.MustCompile(`(?m)^    go build .*\n    export PATH=.*\n`)
+
 // simulatorLine is how the document starts a simulator, and where it listens.
-var simulatorLine = regexp.MustCompile(`(?m)^    \./(crowbar-bmc-sim .*--listen (127\.0\.0\.1:\d+).*) &$`)
+var simulatorLine = regexp.MustCompile(`(?m)^    (crowbar-bmc-sim .*--listen (127\.0\.0\.1:\d+).*) &$`)
 
 // readerOfHardware has the simulators running that docs/hardware.md starts, and its profiles as
 // files. The document's ports may be taken here, so they are others.
@@ -39,9 +42,7 @@ func readerOfHardware(t *testing.T, text string) func(command string) string {
 		require.NoError(t, err, p[1])
 		require.NoError(t, os.WriteFile(filepath.Join(dir, p[1]), []byte(p[2]), 0o600))
 	}
-	program := filepath.Join(t.TempDir(), "crowbar-bmc-sim")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/crowbar-bmc-sim").CombinedOutput()
-	require.NoError(t, err, "%s", built)
+	program := built(t, text, "crowbar", "crowbar-bmc-sim")[1]
 	var there, back []string
 	for _, line := range simulatorLine.FindAllStringSubmatch(text, -1) {
 		address := simulator(t, program, strings.Replace(line[1], line[2], "127.0.0.1:0", 1))
@@ -57,6 +58,26 @@ func readerOfHardware(t *testing.T, text string) func(command string) string {
 		}
 		return strings.NewReplacer(back...).Replace(run(strings.NewReplacer(there...).Replace(command)))
 	}
+}
+
+// built types what the document says to build the commands, in the root of the module as its
+// reader does (bin/ is ignored by git), and returns where they are.
+func built(t *testing.T, text string, commands ...string) (programs []string) {
+	lines := buildLines.FindAllString(text, -1)
+	require.Len(t, lines, 1)
+	sh := exec.CommandContext(t.Context(), "/bin/sh", "-e")
+	sh.Dir = "../.."
+	sh.Stdin = strings.NewReader(lines[0] + "command -v " + strings.Join(commands, "\ncommand -v ") + "\n")
+	out, err := sh.Output()
+	require.NoError(t, err)
+	programs = strings.Fields(string(out))
+	require.Len(t, programs, len(commands))
+	bin, err := filepath.Abs("../../bin")
+	require.NoError(t, err)
+	for i, name := range commands {
+		require.Equal(t, filepath.Join(bin, name), programs[i], "what the lines built is what a reader gets")
+	}
+	return programs
 }
 
 // simulator runs a crowbar-bmc-sim, faster than documented, and returns where its BMC is.
@@ -97,7 +118,7 @@ func hardwareTables(t *testing.T, text string) string {
 	}
 	require.Equal(t, vendors, rows)
 	for _, row := range tableRows(t, text, "quirks") {
-		require.Regexp(t, `\b[A-E]\d?(\.\d+)?\b|assumed`, row[3], "%s: evidence", row[0])
+		require.Regexp(t, `\w/[\w-]+#\d+|source|simulator|sets|Ironic|assumed`, row[3], "%s: evidence", row[0])
 	}
 	return text
 }
