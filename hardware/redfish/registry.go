@@ -18,8 +18,9 @@ import (
 // machine of a model. The names of all its attributes are part of the key, since some are there
 // only with certain cards.
 type registries struct {
-	mu    sync.Mutex
-	known map[string]*hardware.Registry
+	mu      sync.Mutex
+	known   map[string]*hardware.Registry
+	loading map[string]chan struct{} // closed when the first who asked has it, or has given up
 }
 
 // maxRegistries bounds the cache. A site has few models; more than this are read again.
@@ -31,27 +32,68 @@ func (r *registries) get(key string) *hardware.Registry {
 	return r.known[key]
 }
 
-func (r *registries) put(key string, registry *hardware.Registry) {
+// load returns nil to the first who asks for a key, who calls loaded in the end, and to others
+// what tells that this happened.
+func (r *registries) load(key string) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.known == nil || len(r.known) >= maxRegistries {
-		r.known = map[string]*hardware.Registry{}
+	if r.known == nil {
+		r.known, r.loading = map[string]*hardware.Registry{}, map[string]chan struct{}{}
 	}
-	r.known[key] = registry
+	if done := r.loading[key]; done != nil {
+		return done
+	}
+	r.loading[key] = make(chan struct{})
+	return nil
+}
+
+func (r *registries) loaded(key string, registry *hardware.Registry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if registry != nil {
+		if len(r.known) >= maxRegistries {
+			clear(r.known)
+		}
+		r.known[key] = registry
+	}
+	close(r.loading[key])
+	delete(r.loading, key)
 }
 
 // readRegistry gives the registry that the BIOS names, from the cache or the service.
 func (n *conn) readRegistry(ctx context.Context, v *view, name string) *hardware.Registry {
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(maps.Keys(v.snap.BIOS.Attributes)), "\n")))
 	key := fmt.Sprintf("%q %q %q %q %x", name, v.snap.System.Manufacturer, v.snap.System.Model, v.snap.Firmware["bios"], sum)
-	if known := n.c.registries.get(key); known != nil && fitsRegistry(v.snap.BIOS.Attributes, known) {
+	shared := func() *hardware.Registry {
+		if known := n.c.registries.get(key); known != nil && fitsRegistry(v.snap.BIOS.Attributes, known) {
+			return known
+		}
+		return nil
+	}
+	if known := shared(); known != nil {
 		return known
 	}
+	first := n.c.registries.load(key)
+	if first != nil {
+		// Another machine of the model is asked just now. One that hangs holds nobody up for long.
+		select {
+		case <-first:
+		case <-n.c.clock.After(2 * n.c.config.PollInterval):
+		case <-ctx.Done():
+		}
+		if known := shared(); known != nil {
+			return known
+		}
+	}
 	read, where := n.fetchRegistry(ctx, v, name)
-	// One that a system serves itself is its own: iDRAC's lists its ports, and what may be written
-	// under the settings in force.
-	if read != nil && !strings.HasPrefix(canonical(where), canonical(v.systemURI)+"/") {
-		n.c.registries.put(key, read)
+	if first == nil {
+		// One that a system serves itself is its own: iDRAC's lists its ports, and what may be written
+		// under the settings in force.
+		if strings.HasPrefix(canonical(where), canonical(v.systemURI)+"/") {
+			n.c.registries.loaded(key, nil)
+		} else {
+			n.c.registries.loaded(key, read)
+		}
 	}
 	return read
 }

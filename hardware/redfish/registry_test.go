@@ -3,11 +3,17 @@ package redfish_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/crowbarkit/crowbarkit/hardware"
+	"github.com/crowbarkit/crowbarkit/hardware/redfish"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
 )
 
@@ -40,5 +46,56 @@ func TestRegistryOfAnotherMachine(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{tt.port}, seen.BIOS.Registry.Attributes["PxeDev1Interface"].Values)
 		require.Equal(t, tt.files, files)
+	}
+}
+
+// Machines of a model that are seen at the same time ask for it once, and are not held up by one
+// that hangs.
+func TestRegistryIsAskedForOnce(t *testing.T) {
+	for name, hangs := range map[string]bool{"": false, "the first hangs": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				files := 0
+				bmcs := map[string]http.Handler{}
+				for i := range 20 {
+					bmcs[fmt.Sprint("bmc", i)] = rigOf(t, newRig(t, 1, nil).machine).bmc
+				}
+				c, err := redfish.New(redfish.Config{Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
+					if strings.HasSuffix(q.URL.Path, "/registry.json") {
+						mu.Lock()
+						files++
+						first := files == 1
+						mu.Unlock()
+						time.Sleep(time.Second)
+						if first && hangs {
+							<-q.Context().Done()
+							return nil, q.Context().Err()
+						}
+					}
+					return redfishsim.Transport(func(host string) http.Handler { return bmcs[host] }).RoundTrip(q)
+				})})
+				require.NoError(t, err)
+				start := time.Now()
+				var all sync.WaitGroup
+				took := make([]time.Duration, len(bmcs))
+				for i := range took {
+					all.Go(func() {
+						seen, err := c.Observe(t.Context(), target("node1", fmt.Sprint("http://bmc", i)))
+						if err != nil || seen.BIOS.Registry == nil && !hangs {
+							t.Error(i, err)
+						}
+						took[i] = time.Since(start)
+					})
+				}
+				all.Wait()
+				slices.Sort(took)
+				if !hangs {
+					require.Equal(t, 1, files)
+					return
+				}
+				require.Less(t, took[len(took)-2], 20*time.Second, "only the one that hangs takes its minute")
+			})
+		})
 	}
 }
