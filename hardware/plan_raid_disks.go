@@ -112,21 +112,22 @@ func (p *raidPlanner) disks(controller string) string {
 // impossible with the free disks must be so with fewer of them: wishes further down the list may
 // have theirs already when the plan is made again.
 func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
-	var groups [][]Drive
+	var groups, others [][]Drive // free disks that w accepts, and those that it does not
 	for _, d := range c.Drives {
-		if c.taken[d.Identity()] || d.failed() || !w.accepts(d) {
+		if c.taken[d.Identity()] || d.failed() {
 			continue
 		}
-		i := slices.IndexFunc(groups, func(g []Drive) bool { return g[0].group() == d.group() })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, nil)
+		if w.accepts(d) {
+			groups = grouped(groups, d)
+		} else {
+			others = grouped(others, d)
 		}
-		groups[i] = append(groups[i], d)
 	}
 	switch {
 	case w.on != nil:
 		return c.chooseNamed(w, groups)
+	case len(groups) == 0 && len(others) > 0:
+		return choice{}, &misfit{"", "only " + strings.Join(counted(others), " and ") + " free"}
 	case len(groups) == 0:
 		return choice{}, &misfit{"", "no free disk"}
 	case w.DiskCount == Remaining && len(groups) > 1:
@@ -167,6 +168,17 @@ func (c *controllerPlan) choose(w *wish) (choice, *misfit) {
 		return choice{}, worst
 	}
 	return choice{}, &misfit{"", strings.Join(counts, " and ") + " free disks"}
+}
+
+// grouped adds a disk to those like it.
+func grouped(groups [][]Drive, d Drive) [][]Drive {
+	i := slices.IndexFunc(groups, func(g []Drive) bool { return g[0].group() == d.group() })
+	if i < 0 {
+		i = len(groups)
+		groups = append(groups, nil)
+	}
+	groups[i] = append(groups[i], d)
+	return groups
 }
 
 // suits reports whether d gives its share of a volume of n disks that has a size.
@@ -240,6 +252,21 @@ func sizes(disks []Drive) []int64 {
 	out := make([]int64, len(disks))
 	for i, d := range disks {
 		out[i] = d.SizeBytes
+	}
+	return out
+}
+
+// counted says how many disks of each kind there are, and their sizes.
+func counted(groups [][]Drive) []string {
+	var out []string
+	for _, g := range groups {
+		text := strings.TrimSpace(fmt.Sprintf("%d %s", len(g), g[0].group()))
+		if least, most := slices.Min(sizes(g)), slices.Max(sizes(g)); least == most {
+			text += fmt.Sprintf(" of %d bytes", least)
+		} else {
+			text += fmt.Sprintf(" of %d to %d bytes", least, most)
+		}
+		out = append(out, text)
 	}
 	return out
 }

@@ -213,3 +213,19 @@ func TestUnseenStorageHasARemedy(t *testing.T) {
 		}
 	}
 }
+
+// Disks that are there but not wanted are told apart from none.
+func TestDisksOfAnotherKind(t *testing.T) {
+	seen := snapshot(4)
+	seen.Storage[0].Drives[3].SizeBytes = 2000
+	for profile, says := range map[string]string{
+		`{"raid":{"volumes":[{"raid_level":"RAID1","disk_count":2,"media":"SSD"}]}}`: "found only 4 SAS HDD of 1000 to 2000 bytes free on RAID.1, expected 2 disks of SSD for RAID1, all of one medium and protocol",
+		`{"raid":{"volumes":[{"raid_level":"RAID5","disk_min_bytes":9000}]}}`:        "found only 4 SAS HDD of 1000 to 2000 bytes free on RAID.1, expected the remaining disks of at least 9000 bytes: at least 3 disks for RAID5",
+		`{"raid":{"volumes":[{"raid_level":"RAID0"},{"raid_level":"RAID0"}]}}`:       "found no free disk on RAID.1",
+	} {
+		want, err := hardware.ParseProfile([]byte(profile))
+		require.NoError(t, err)
+		_, err = hardware.NewPlan(want, seen)
+		require.ErrorContains(t, err, says)
+	}
+}

@@ -33,7 +33,7 @@ func (lenovo) Spellings(i hardware.Intent) []Spelling {
 	return nil
 }
 
-// supermicro is X11 and later. Without a licence its BMCs refuse BIOS and secure boot with 403
+// supermicro is X10 and later. Without a licence its BMCs refuse BIOS and secure boot with 403
 // (redfish.md C4.11); the refusal quotes that.
 type supermicro struct{}
 

@@ -8,13 +8,16 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
+	"github.com/crowbarkit/crowbarkit/internal/clock"
 )
 
 // failure is what a program gets of one.
@@ -87,9 +90,38 @@ func TestHardwareInterruptedRestart(t *testing.T) {
 	require.Equal(t, redfishsim.PowerOn, s.machine.State().Power)
 }
 
+// A patientClock has time pass only while somebody waits on it, so that a POST does not end between
+// two commands, however long those take. Hours, which are deadlines, do not pass.
+type patientClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newPatientClock() *patientClock {
+	return &patientClock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+}
+
+func (c *patientClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *patientClock) After(d time.Duration) <-chan time.Time {
+	if d >= time.Hour {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	out := make(chan time.Time, 1)
+	out <- c.now
+	return out
+}
+
 // An iLO shows no volumes before POST is over: off, the remedy is said; in POST it is waited for.
 func TestHardwareWaitsForPOST(t *testing.T) {
-	s := newBMCShellOf(t, false, redfishsim.HPE)
+	s := newBMCShellOf(t, false, redfishsim.HPE, newPatientClock())
 	plan := []string{"hardware", "plan", "--profile", s.file("raid.json", `{"raid":{"set":"SingleRaid10"}}`)}
 	s.fails(1, "this BMC shows volumes only when the machine is on and its POST has finished; turn the machine on and plan again when its POST has finished)", plan...)
 	s.ok("hardware", "power", "on")
@@ -108,16 +140,16 @@ func TestHardwareWaitsForPOST(t *testing.T) {
 
 // A setting that pends on an iDRAC hides the one in force.
 func TestHardwareInventoryOfWhatPends(t *testing.T) {
-	s := newBMCShellOf(t, false, redfishsim.Dell)
+	s := newBMCShellOf(t, false, redfishsim.Dell, clock.Scaled(200))
 	ctx := s.interruptedAfter(http.MethodPatch, "/Bios/Settings")
 	code, _, stderr := s.runContext(ctx, "hardware", "apply", "--profile", s.file("smt.json", `{"bios":{"intents":{"smt":"off"}}}`))
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "interrupted")
 	require.Regexp(t, `\nsmt +unknown +off +LogicalProc +unknown\n`, s.ok("hardware", "inventory"))
 	require.Regexp(t, `\nLogicalProc +unknown +Disabled +Enabled \| Disabled\n`, s.ok("hardware", "inventory", "--attributes"))
-	none := newBMCShellOf(t, false, redfishsim.OpenBMC)
+	none := newBMCShellOf(t, false, redfishsim.OpenBMC, clock.Scaled(200))
 	require.Equal(t, none.address()+" shows no BIOS attributes\n", none.ok("hardware", "inventory", "--attributes"))
-	ilo := newBMCShellOf(t, false, redfishsim.HPE)
+	ilo := newBMCShellOf(t, false, redfishsim.HPE, clock.Scaled(200))
 	require.Contains(t, ilo.ok("hardware", "inventory", "--attributes"), "this BMC publishes no registry of them")
 }
 

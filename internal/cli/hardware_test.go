@@ -38,20 +38,19 @@ type bmcShell struct {
 
 // newBMCShell serves a machine of four disks, of which two hold a volume.
 func newBMCShell(t *testing.T, secure bool) *bmcShell {
-	s := newBMCShellOf(t, secure, redfishsim.Generic)
+	s := newBMCShellOf(t, secure, redfishsim.Generic, clock.Scaled(200)) // with the client's deadlines still seconds
 	_, err := s.machine.CreateVolume(redfishsim.Volume{Name: "old", RAIDLevel: hardware.RAID1, Disks: []string{"n1-D0", "n1-D1"}, Controller: "RAID.Integrated.1-1"})
 	require.NoError(t, err)
 	return s
 }
 
 // newBMCShellOf serves a vendor's machine of four disks without volumes.
-func newBMCShellOf(t *testing.T, secure bool, whose redfishsim.Personality) *bmcShell {
-	fast := clock.Scaled(200) // with the client's deadlines still seconds
+func newBMCShellOf(t *testing.T, secure bool, whose redfishsim.Personality, runs clock.Clock) *bmcShell {
 	m, err := redfishsim.NewMachine(redfishsim.Spec{Name: "node1", Personality: whose, Disks: redfishsim.Disks("n1", 4),
 		Times: redfishsim.Times{POST: 10 * time.Second, Shutdown: 2 * time.Second},
-		NICs:  []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, &redfishsim.Options{Clock: fast})
+		NICs:  []redfishsim.NIC{{Name: "NIC.1", MAC: "52:54:00:00:00:01", SpeedMbps: 25000}}}, &redfishsim.Options{Clock: runs})
 	require.NoError(t, err)
-	s := &bmcShell{shell: &shell{t: t, clock: fast}, machine: m, dir: t.TempDir()}
+	s := &bmcShell{shell: &shell{t: t, clock: runs}, machine: m, dir: t.TempDir()}
 	s.bmc, err = redfishsim.NewBMC(redfishsim.Config{Machine: m, Username: "root", Password: bmcPassword, RequestLogSize: 4096})
 	require.NoError(t, err)
 	s.server = httptest.NewUnstartedServer(s.bmc)
