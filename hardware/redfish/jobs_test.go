@@ -49,15 +49,30 @@ var paged = edited(func(q *http.Request, o map[string]any, _ http.Header) {
 	}
 })
 
+// changes notes when anything was changed, logins and logouts aside.
+func changes(into *[]string, at *[]time.Time) middleware {
+	return func(base http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(q *http.Request) (*http.Response, error) {
+			if q.Method != http.MethodGet && !strings.Contains(q.URL.Path, "/Sessions") {
+				*into, *at = append(*into, q.URL.Path), append(*at, time.Now())
+			}
+			return base.RoundTrip(q)
+		})
+	}
+}
+
 // iDRAC shows what pends as current, so that only the queue tells whether it is in force. Where it
 // cannot be read, nothing is success.
 func TestNoSuccessWithoutTheQueue(t *testing.T) {
-	for name, between := range map[string]middleware{
-		"queue fails":    answering(reading("/Jobs"), http.StatusInternalServerError, `{}`),
-		"queue is busy":  answering(reading("/Jobs"), http.StatusServiceUnavailable, `{}`),
-		"manager fails":  answering(reading("/Managers/iDRAC.Embedded.1"), http.StatusInternalServerError, `{}`),
-		"links only":     unexpanded,
-		"a page further": paged,
+	for name, tt := range map[string]struct {
+		between  middleware
+		readable bool // though in another way
+	}{
+		"queue fails":    {between: answering(reading("/Jobs"), http.StatusInternalServerError, `{}`)},
+		"queue is busy":  {between: answering(reading("/Jobs"), http.StatusServiceUnavailable, `{}`)},
+		"manager fails":  {between: answering(reading("/Managers/iDRAC.Embedded.1"), http.StatusInternalServerError, `{}`)},
+		"links only":     {unexpanded, true},
+		"a page further": {paged, true},
 	} {
 		// A run died after it had made its job.
 		t.Run(name+", at the start", func(t *testing.T) {
@@ -67,8 +82,18 @@ func TestNoSuccessWithoutTheQueue(t *testing.T) {
 				require.NoError(t, r.machine.SetBIOS(map[string]any{"LogicalProc": "Disabled"}))
 				_, err := r.machine.CommitBIOS()
 				require.NoError(t, err)
-				_, err = r.configurator(t, between).Apply(t.Context(), r.target, plan, nil)
-				require.Equal(t, err == nil, r.machine.State().BIOS["LogicalProc"] == "Disabled", "success is success: %v", err)
+				var sent []string
+				c := r.configurator(t, func(base http.RoundTripper) http.RoundTripper {
+					return changes(&sent, new([]time.Time))(tt.between(base))
+				})
+				_, err = c.Apply(t.Context(), r.target, plan, nil)
+				if tt.readable {
+					require.NoError(t, err)
+					require.Equal(t, "Disabled", r.machine.State().BIOS["LogicalProc"])
+					return
+				}
+				require.Error(t, err)
+				require.Empty(t, sent)
 			})
 		})
 		// The job is stuck, and after the reset the queue cannot be read.
@@ -81,7 +106,7 @@ func TestNoSuccessWithoutTheQueue(t *testing.T) {
 				c := r.configurator(t, func(base http.RoundTripper) http.RoundTripper {
 					return roundTripper(func(q *http.Request) (*http.Response, error) {
 						if reset = reset || isReset(q); reset {
-							return between(base).RoundTrip(q)
+							return tt.between(base).RoundTrip(q)
 						}
 						return base.RoundTrip(q)
 					})
@@ -125,18 +150,6 @@ func TestJobThatNoResetStarts(t *testing.T) {
 		require.Equal(t, boots+1, r.machine.State().Boots)
 		require.Empty(t, r.machine.State().Volumes)
 	})
-}
-
-// changes notes when anything was changed, logins and logouts aside.
-func changes(into *[]string, at *[]time.Time) middleware {
-	return func(base http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(q *http.Request) (*http.Response, error) {
-			if q.Method != http.MethodGet && !strings.Contains(q.URL.Path, "/Sessions") {
-				*into, *at = append(*into, q.URL.Path), append(*at, time.Now())
-			}
-			return base.RoundTrip(q)
-		})
-	}
 }
 
 // A job at work is let finish before anything is changed.

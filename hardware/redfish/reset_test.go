@@ -3,6 +3,7 @@ package redfish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -109,32 +110,60 @@ func TestCancelledResetIsInDoubt(t *testing.T) {
 
 // A change whose answer is lost, and the BMC with it, is in doubt, not unreachable.
 func TestLostChangeOfALostBMCIsInDoubt(t *testing.T) {
-	for _, effect := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			r := booted(t, redfishsim.Generic)
-			plan := r.plan(t, smtOff)
-			gone := false
-			c := r.configurator(t, func(base http.RoundTripper) http.RoundTripper {
-				return roundTripper(func(q *http.Request) (*http.Response, error) {
-					if !gone && q.Method == http.MethodPatch {
-						gone = true
-						if effect {
-							resp, err := base.RoundTrip(q)
-							require.NoError(t, err)
-							resp.Body.Close()
+	for name, tt := range map[string]struct {
+		profile string
+		lost    func(*http.Request) bool
+	}{
+		"settings": {smtOff, func(q *http.Request) bool { return q.Method == http.MethodPatch }},
+		"reset":    {smtOff, isReset},
+		"volume": {`{"raid":{"set":"SingleRaid10"}}`, func(q *http.Request) bool {
+			return q.Method == http.MethodPost && strings.HasSuffix(q.URL.Path, "/Volumes")
+		}},
+	} {
+		for _, effect := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, effect %v", name, effect), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := booted(t, redfishsim.Generic)
+					plan := r.plan(t, tt.profile)
+					gone := false
+					c, err := redfish.New(redfish.Config{ResetAtOnce: true, Transport: roundTripper(func(q *http.Request) (*http.Response, error) {
+						if !gone && tt.lost(q) {
+							gone = true
+							if effect {
+								resp, err := r.transport().RoundTrip(q)
+								if err == nil {
+									resp.Body.Close()
+								}
+							}
 						}
-					}
-					if gone {
-						return nil, errors.New("connection reset")
-					}
-					return base.RoundTrip(q)
+						if gone {
+							return nil, errors.New("connection reset")
+						}
+						return r.transport().RoundTrip(q)
+					})})
+					require.NoError(t, err)
+					_, err = c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
+					require.True(t, gone)
+					require.ErrorIs(t, err, hardware.ErrUnknownOutcome)
 				})
 			})
-			_, err := c.Apply(t.Context(), r.target, plan, nil)
-			require.True(t, gone)
-			require.ErrorIs(t, err, hardware.ErrUnknownOutcome)
-		})
+		}
 	}
+}
+
+// A power that takes its time to go is waited for.
+func TestPowerOffIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := booted(t, redfishsim.Generic)
+		off := time.Now().Add(2 * time.Minute)
+		c := r.configurator(t, editedSystem(func(o map[string]any) {
+			if time.Now().Before(off) {
+				o["PowerState"] = "On"
+			}
+		}))
+		require.NoError(t, c.Power(t.Context(), r.target, hardware.PowerOff))
+		require.False(t, time.Now().Before(off))
+	})
 }
 
 // An operating system may be done with its shutdown just as it is reset: that is accepted, and the

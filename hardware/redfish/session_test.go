@@ -3,6 +3,7 @@ package redfish_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/crowbarkit/crowbarkit/hardware"
 	"github.com/crowbarkit/crowbarkit/hardware/redfish"
+	"github.com/crowbarkit/crowbarkit/hardware/redfishsim"
 )
 
 // keeping is a Configurator that keeps sessions for a minute.
@@ -185,4 +187,58 @@ func TestConfigRefused(t *testing.T) {
 		_, err := redfish.New(c)
 		require.ErrorIs(t, err, hardware.ErrInvalid)
 	}
+}
+
+// What was observed before a change is no view of the machine after it.
+func TestKeptSessionLooksAgainAfterAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := booted(t, redfishsim.Generic)
+		r.c = r.keeping(t)
+		plan := r.plan(t, `{"boot":{"target":"pxe"}}`)
+		_, err := r.c.Apply(t.Context(), r.target, plan, nil)
+		require.NoError(t, err)
+		require.NoError(t, r.machine.SetBoot("Hdd", "Continuous"))
+		res, err := r.c.Apply(t.Context(), r.target, plan, nil)
+		require.NoError(t, err)
+		require.Len(t, res.Done, 1)
+		require.Equal(t, "Pxe", r.machine.State().BootTarget)
+		require.Equal(t, 1, r.logins())
+	})
+}
+
+// A plan that destroys is not carried out on what was observed a moment ago: since then the machine
+// may have begun a POST, in which controllers refuse or spoil changes.
+func TestDestructionIsNotPlannedOnAFreshObservation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := booted(t, redfishsim.Generic)
+		var when redfishsim.Power
+		r.c = r.keeping(t, func(base http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(q *http.Request) (*http.Response, error) {
+				if q.Method == http.MethodPost && strings.HasSuffix(q.URL.Path, "/Volumes") {
+					when = r.machine.State().Power
+				}
+				return base.RoundTrip(q)
+			})
+		})
+		plan := r.plan(t, `{"raid":{"set":"SingleRaid10"}}`)
+		require.NoError(t, r.machine.Reset(redfishsim.ResetForceRestart))
+		time.Sleep(20 * time.Second) // in the bubble
+		require.Equal(t, redfishsim.PowerPOST, r.machine.State().Power)
+		_, err := r.c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
+		require.NoError(t, err)
+		require.Equal(t, redfishsim.PowerOn, when)
+	})
+}
+
+// After an error nothing is kept: who knows what state the connection is in.
+func TestSessionIsNotKeptAfterAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := booted(t, redfishsim.Generic)
+		r.c = r.keeping(t)
+		plan := r.plan(t, `{"raid":{"set":"SingleRaid10"}}`)
+		require.Equal(t, 1, r.bmc.Sessions())
+		_, err := r.c.Apply(t.Context(), r.target, plan, nil)
+		require.ErrorIs(t, err, hardware.ErrNotAuthorized)
+		require.Zero(t, r.bmc.Sessions())
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -142,7 +143,7 @@ func TestTaskThatIsStuck(t *testing.T) {
 func TestTaskThatQueues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tasked{}
-		for _, state := range []string{"New", "New", "New", "New", "Pending", "Pending", "Running", "Completed"} {
+		for _, state := range append(slices.Repeat([]string{"New"}, 20), "Pending", "Pending", "Running", "Completed") {
 			s.monitor = append(s.monitor, `200{"TaskState":"`+state+`"}`)
 		}
 		res, err := s.apply(t)

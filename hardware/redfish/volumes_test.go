@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -112,6 +113,22 @@ func TestVolumeChangesWhileAuthorizing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nor is a volume created on disks that somebody took meanwhile, whether the BMC would or not.
+func TestDisksAreTakenWhileAuthorizing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := booted(t, redfishsim.Generic)
+		plan := r.plan(t, `{"raid":{"set":"SingleRaid10"}}`)
+		var sent []string
+		c := r.configurator(t, changes(&sent, new([]time.Time)))
+		_, err := c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: func(context.Context, hardware.Destruction) error {
+			_, err := r.machine.CreateVolume(redfishsim.Volume{Controller: "RAID.Integrated.1-1", Name: "theirs", RAIDLevel: hardware.RAID0, Disks: []string{"n1-D3"}})
+			return err
+		}})
+		require.ErrorIs(t, err, hardware.ErrStalePlan)
+		require.Empty(t, sent)
+	})
 }
 
 // A collection that counts a volume and lists none, as while the controller is busy, does not show
