@@ -69,7 +69,8 @@ func (p *MemoryPins) Pin(_ context.Context, address, fingerprint string) (string
 }
 
 // FilePins remembers certificates in a file, a line for each BMC: its address, a space, and the
-// fingerprint. Lines that are empty or begin with # are left alone. The file is made with the
+// fingerprint, in any case and with colons or without. Lines that are empty or begin with # are left
+// alone. The file is made with the
 // first certificate, readable by its owner only, and appended to; it may be edited by hand. One
 // FilePins per file: several programs at once may record the same BMC twice, which does no harm.
 type FilePins struct {
@@ -96,12 +97,15 @@ func (p *FilePins) Pin(_ context.Context, address, fingerprint string) (string, 
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for n := 1; lines.Scan(); n++ {
 		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		pinned := strings.ToLower(strings.ReplaceAll(fields[len(fields)-1], ":", "")) // openssl writes AB:CD:…
 		switch {
-		case len(fields) == 0 || strings.HasPrefix(fields[0], "#"):
-		case len(fields) != 2 || !isFingerprint(fields[1]):
+		case len(fields) != 2 || !isFingerprint(pinned):
 			return "", fmt.Errorf("%s:%d: not an address and a SHA-256 fingerprint in hexadecimal", p.path, n)
 		case fields[0] == address:
-			return fields[1], nil
+			return pinned, nil
 		}
 	}
 	if err := lines.Err(); err != nil {

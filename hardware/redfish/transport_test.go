@@ -93,6 +93,13 @@ func TestPins(t *testing.T) {
 	err = observeOver(t, config, target)
 	require.ErrorContains(t, err, path+":1")
 
+	// As openssl x509 -fingerprint -sha256 prints it.
+	print := strings.ToUpper(redfish.Fingerprint(first.Certificate()))
+	for i := len(print) - 2; i > 0; i -= 2 {
+		print = print[:i] + ":" + print[i:]
+	}
+	require.NoError(t, os.WriteFile(path, []byte(address+" "+print+"\n"), 0o600))
+	require.NoError(t, observeOver(t, config, target))
 	var memory redfish.MemoryPins
 	require.NoError(t, observeOver(t, redfish.Config{Pins: &memory}, target))
 	known, err := memory.Pin(t.Context(), address, "other")
