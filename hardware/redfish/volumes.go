@@ -189,7 +189,7 @@ func (a *applier) awaitVolume(ctx context.Context, op hardware.Operation, lost e
 			// Could not even look: the doubt remains.
 			return fmt.Errorf("%w (%w)", unknown(a.target.Node, op.ID, lost), err)
 		}
-		if passing(err) && !errors.Is(err, hardware.ErrNotConverged) {
+		if lost == nil && passing(err) && !errors.Is(err, hardware.ErrNotConverged) {
 			return fmt.Errorf("%w (%v)", timeout, err) // it was accepted: that is more than not to be reached
 		}
 		return err
