@@ -254,22 +254,29 @@ func TestNoRAIDPlanWithoutTheVolumes(t *testing.T) {
 	}
 }
 
-// A controller that makes a volume of another size did not do what was asked; taken for done, the
-// next plan would delete and make it again, and so on for ever.
-func TestSizeIsVerified(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := booted(t, redfishsim.Generic)
-		plan := r.plan(t, `{"raid":{"volumes":[{"name":"os","raid_level":"RAID1","disk_count":2,"size_bytes":100000000000}]}}`)
-		c := r.configurator(t, without("CapacityBytes"))
-		res, err := c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
-		require.ErrorIs(t, err, hardware.ErrUnsupported)
-		require.ErrorContains(t, err, "size_bytes")
-		require.Empty(t, res.Done)
-		require.Len(t, r.machine.State().Volumes, 1)
-	})
+// A controller that makes a volume of another size, or without its spares, did not do what was
+// asked; taken for done, the next plan would delete and make it again, and so on for ever.
+func TestSizeAndSparesAreVerified(t *testing.T) {
+	for member, tt := range map[string]struct{ volume, says string }{
+		"CapacityBytes":        {`{"name":"os","raid_level":"RAID1","disk_count":2,"size_bytes":100000000000}`, "size_bytes"},
+		"DedicatedSpareDrives": {`{"name":"os","raid_level":"RAID1","disk_count":2,"spare_count":1}`, "spares"},
+	} {
+		t.Run(member, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := booted(t, redfishsim.Generic)
+				plan := r.plan(t, `{"raid":{"volumes":[`+tt.volume+`]}}`)
+				c := r.configurator(t, without(member))
+				res, err := c.Apply(t.Context(), r.target, plan, &hardware.ApplyOptions{Authorize: allow})
+				require.ErrorIs(t, err, hardware.ErrUnsupported)
+				require.ErrorContains(t, err, tt.says)
+				require.Empty(t, res.Done)
+				require.Len(t, r.machine.State().Volumes, 1)
+			})
+		})
+	}
 }
 
-// without is a BMC that ignores a member of the body of creations.
+// without is a BMC that ignores a member of the body, or its links, of creations.
 func without(member string) middleware {
 	return func(base http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(q *http.Request) (*http.Response, error) {
@@ -279,6 +286,7 @@ func without(member string) middleware {
 					return nil, err
 				}
 				delete(o, member)
+				delete(o["Links"].(map[string]any), member)
 				data, err := json.Marshal(o)
 				if err != nil {
 					return nil, err
