@@ -12,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // maxBody bounds a reply. The largest real ones are attribute registries of a few megabytes.
@@ -80,15 +78,13 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// slimRoot is what gofish needs of the service root: where sessions are. The rest may be badly
-// typed, which it would not forgive. What is no JSON is left as it is, for gofish to complain of.
+// slimRoot is the service root for gofish, which needs nothing of it and would not forgive a badly
+// typed member. What is no JSON is left as it is, for gofish to complain of.
 func slimRoot(root []byte) []byte {
 	if !json.Valid(root) {
 		return root
 	}
-	slim, _ := json.Marshal(map[string]any{"@odata.id": "/redfish/v1/", "Links": map[string]any{
-		"Sessions": map[string]any{"@odata.id": gjson.GetBytes(root, `Links.Sessions.\@odata\.id`).String()}}})
-	return slim
+	return []byte(`{"@odata.id":"/redfish/v1/"}`)
 }
 
 type boundedBody struct {
