@@ -34,13 +34,13 @@ func halfAView(t *testing.T, newRig func(*testing.T) *Rig) {
 		f.arm(n)
 		seen, err := r.open(t, f.wrap).Observe(t.Context(), r.Target)
 		if err != nil {
-			return f.hit
+			return f.reached()
 		}
 		if p, err := hardware.NewPlan(want, seen); err == nil {
 			require.Equal(t, right.Operations, p.Operations, "without request %d", n)
 			plans++
 		}
-		return f.hit
+		return f.reached()
 	})
 	require.Positive(t, plans, "not all that can be read is needed for volumes")
 }
