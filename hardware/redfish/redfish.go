@@ -9,9 +9,9 @@
 //	plan, err := hardware.NewPlan(profile, seen)
 //	result, err := c.Apply(ctx, target, plan, &hardware.ApplyOptions{Authorize: ask})
 //
-// gofish carries the connection, the login and the errors. Resources are read with own,
-// lenient decoding: one number given as a string must not hide a whole collection. Links are
-// followed as the service gives them; only where a collection cannot be read is a usual member tried.
+// gofish carries the requests and the errors. Resources are read with own, lenient decoding:
+// one number given as a string must not hide a whole collection. Links are followed as the service
+// gives them; only where a collection cannot be read is a usual member tried.
 //
 // # What Apply does
 //
@@ -23,8 +23,8 @@
 // system is asked to restart first, unless Config.ResetAtOnce. A machine that is off is turned on
 // for that and stays on.
 //
-// A change whose answer is lost is looked for on the machine and never sent a second time:
-// if it does not show, the error is hardware.ErrUnknownOutcome.
+// A change whose answer is lost is looked for on the machine: if it does not show, the error is
+// hardware.ErrUnknownOutcome. Settings may be sent a second time, a reset or a volume never.
 //
 // # Sessions and certificates
 //
