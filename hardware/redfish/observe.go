@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,19 +83,23 @@ func (p parts) covers(q parts) bool {
 
 // Observe implements hardware.Configurator.
 func (c *Configurator) Observe(ctx context.Context, t hardware.Target) (*hardware.Snapshot, error) {
-	var v *view
-	requests, err := c.with(ctx, t, false, func(n *conn) (err error) {
-		v, err = n.observe(ctx, everything(c.config.FirmwareInventory))
+	var seen hardware.Snapshot
+	requests, err := c.with(ctx, t, false, func(n *conn) error {
+		v, err := n.observe(ctx, everything(c.config.FirmwareInventory))
+		if err != nil {
+			return err
+		}
+		// The view's snapshot goes on to be changed by the next call on this connection.
+		seen = *v.snap
+		seen.Firmware, seen.Unreadable = maps.Clone(seen.Firmware), slices.Clip(seen.Unreadable)
 		n.view = v
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := *v.snap
-	out.Firmware = maps.Clone(out.Firmware) // the view's goes on to be changed
-	out.Requests = requests
-	return &out, nil
+	seen.Requests = requests
+	return &seen, nil
 }
 
 func (n *conn) observe(ctx context.Context, has parts) (*view, error) {

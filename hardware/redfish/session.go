@@ -65,13 +65,15 @@ func (c *Configurator) with(ctx context.Context, t hardware.Target, change bool,
 	if change {
 		n.view = nil
 	}
+	requests = n.requests() // once it is kept, another call may have it
 	if err != nil || ctx.Err() != nil || !c.keep(n) {
 		n.logout(ctx)
+		requests = n.requests()
 	}
 	if err != nil && err == ctx.Err() {
 		err = fmt.Errorf("redfish: %s: %w", t.Node, err)
 	}
-	return n.requests(), err
+	return requests, err
 }
 
 // take returns the idle connection if it is of the same user and system.
