@@ -222,9 +222,9 @@ func (a *applier) writeBoot(ctx context.Context, op hardware.Operation) error {
 	return err
 }
 
-// writeBIOS sends the settings that do not pend yet and reports whether they were all there
-// already. Where settings make jobs, a scheduled one that is not (only) ours is cancelled and
-// what it would have set is sent along: nothing that somebody asked for is lost.
+// writeBIOS sends the settings that do not pend yet, if any. Where settings make jobs, a scheduled
+// one that is not (only) ours is cancelled and what it would have set is sent along: nothing that
+// somebody asked for is lost.
 func (a *applier) writeBIOS(ctx context.Context, ops []hardware.Operation) error {
 	bios := a.view.snap.BIOS
 	values, missing := map[string]any{}, false
