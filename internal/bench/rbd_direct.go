@@ -91,9 +91,9 @@ func (s *rbdSite) clone(i int) error {
 	return errors.Join(err, image.Close())
 }
 
-// cloneAgain clones a volume by the snapshot of its first clone.
+// cloneAgain clones a volume by the snapshot of its first clone, which it only reads.
 func (s *rbdSite) cloneAgain(i, source int) error {
-	image, err := ceph.OpenImage(s.io, name(source), ceph.NoSnapshot)
+	image, err := ceph.OpenImageReadOnly(s.io, name(source), ceph.NoSnapshot)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package rbd
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"syscall"
 
@@ -25,8 +26,8 @@ import (
 // a restart the first clone of a volume has a snapshot of its own again.
 type bases struct {
 	mu    sync.Mutex
-	known map[string]base // by ID of the image
-	turns map[string]*turn
+	known map[string]base  // by name of the image
+	turns map[string]*turn // by ID of the image, which it keeps in the trash
 }
 
 // A turn is for whoever makes or removes snapshots for clones: one that is being made may serve
@@ -37,8 +38,9 @@ type turn struct {
 }
 
 type base struct {
-	id   uint64
-	name string
+	image string // its ID: another one can have got the name
+	id    uint64
+	name  string
 }
 
 // mostBases keeps the memory bounded.
@@ -49,6 +51,11 @@ func (b *bases) get(image string) (base, bool) {
 	defer b.mu.Unlock()
 	found, ok := b.known[image]
 	return found, ok
+}
+
+func (b *bases) has(image string) bool {
+	_, ok := b.get(image)
+	return ok
 }
 
 func (b *bases) set(image string, to base) {
@@ -90,18 +97,25 @@ func (b *bases) take(image string) (leave func()) {
 	}
 }
 
+// errNoBase: a snapshot must be made, and the image is open for reading.
+var errNoBase = errors.New("no snapshot that can be shared")
+
 // base returns a snapshot of the source that has what the source has now, for a clone of a name:
-// one that others stand on already if there is one that is not the one that has just failed.
-func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, name, failed string) (snapshot string, shared bool, err error) {
-	image, err := source.GetId()
+// one that others stand on already if there is one that is not the one that has just failed. Else
+// it makes one, or returns errNoBase if the source cannot be changed.
+func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, edit bool, name, failed string) (snapshot string, shared bool, err error) {
+	id, err := source.GetId()
 	if err != nil {
 		return "", false, before(err)
 	}
-	defer d.bases.take(image)()
+	if edit {
+		defer d.bases.take(id)()
+	}
 	if err := ctx.Err(); err != nil {
 		return "", false, err
 	}
-	if known, ok := d.bases.get(image); ok && known.name != failed {
+	image := source.GetName()
+	if known, ok := d.bases.get(image); ok && known.image == id && known.name != failed {
 		same, err := s.unchanged(source, known)
 		if err != nil {
 			return "", false, before(err)
@@ -109,6 +123,9 @@ func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, name, 
 		if same {
 			return known.name, true, nil
 		}
+	}
+	if !edit {
+		return "", false, errNoBase
 	}
 	d.bases.forget(image)
 	if snapshot, err = cloneSnapshot(source, name); err != nil {
@@ -122,6 +139,7 @@ func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, name, 
 		return "", false, err
 	}
 	if alone.id != 0 {
+		alone.image = id
 		d.bases.set(image, alone)
 	}
 	// For the next in turn: it would let this handle make its snapshot, and not know what was
@@ -162,7 +180,7 @@ func onlySnapshot(image *rbd.Image, name string) (base, error) {
 	if owner, err := image.LockIsExclusiveOwner(); err != nil || !owner {
 		return base{}, err
 	}
-	return base{all[0].Id, name}, nil
+	return base{id: all[0].Id, name: name}, nil
 }
 
 // unchanged says that an image still has what it had in the snapshot. Who has the image open

@@ -34,22 +34,18 @@ func (d *Driver) Clone(ctx context.Context, v storage.VolumeSpec, sourceID strin
 		if err := d.workers.settled(ctx, sourceID); err != nil {
 			return err
 		}
-		source, err := s.edit(d.volumes.name(sourceID))
-		if err != nil {
-			return before(fmt.Errorf("source %q: %w", sourceID, err))
+		image := d.volumes.name(sourceID)
+		if d.bases.has(image) {
+			// For reading: that sets no watch, and makes nobody who watches look at the image again.
+			made, err := d.cloneOf(ctx, s, image, false, name, v.SizeBytes)
+			if !errors.Is(err, errNoBase) {
+				size = made
+				return err
+			}
 		}
-		defer source.Close()
-		has, err := source.GetSize()
-		if err != nil {
-			return before(err)
-		}
-		if size, err = fit(v.SizeBytes, int64(has)); err != nil {
-			return err
-		}
-		if d.config.MaxCloneDepth == fullCopy {
-			return d.copy(ctx, s, source, name, size)
-		}
-		return d.clone(ctx, s, source, name, int64(has), size)
+		made, err := d.cloneOf(ctx, s, image, true, name, v.SizeBytes)
+		size = made
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -58,7 +54,31 @@ func (d *Driver) Clone(ctx context.Context, v storage.VolumeSpec, sourceID strin
 	return d.volume(v.ID, size), nil
 }
 
-func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, name string, has, size int64) error {
+// cloneOf makes a clone of an image, opened for changes or not, and returns its size.
+func (d *Driver) cloneOf(ctx context.Context, s *session, image string, edit bool, name string, size int64) (int64, error) {
+	open := s.view
+	if edit {
+		open = s.edit
+	}
+	source, err := open(image)
+	if err != nil {
+		return 0, before(fmt.Errorf("source %q: %w", image, err))
+	}
+	defer source.Close()
+	has, err := source.GetSize()
+	if err != nil {
+		return 0, before(err)
+	}
+	if size, err = fit(size, int64(has)); err != nil {
+		return 0, err
+	}
+	if d.config.MaxCloneDepth == fullCopy {
+		return size, d.copy(ctx, s, source, name, size)
+	}
+	return size, d.clone(ctx, s, source, edit, name, int64(has), size)
+}
+
+func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, edit bool, name string, has, size int64) error {
 	depth, err := s.depth(source, d.config.MaxCloneDepth+depthSlack)
 	if err != nil {
 		return before(fmt.Errorf("how deep %q stands: %w", source.GetName(), err))
@@ -69,7 +89,7 @@ func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, name 
 	}
 	for {
 		shared := false
-		if from.snapshot, shared, err = d.base(ctx, s, source, name, from.snapshot); err != nil {
+		if from.snapshot, shared, err = d.base(ctx, s, source, edit, name, from.snapshot); err != nil {
 			return err
 		}
 		err = d.cloneTo(ctx, s, from, name, size)

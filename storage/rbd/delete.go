@@ -56,7 +56,7 @@ func (d *Driver) delete(ctx context.Context, s *session, name string) error {
 	if err := d.noFlatten(ctx, what.id); err != nil {
 		return err
 	}
-	d.bases.forget(what.id)
+	d.bases.forget(name)
 	held := false
 	if len(what.internal) > 0 {
 		if held, err = s.dropInternal(name, what.internal); err != nil {
