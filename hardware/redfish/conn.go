@@ -179,7 +179,7 @@ func (n *conn) ifMatch(etag string) map[string]string {
 }
 
 // patch sends a change that may be repeated. What the BMC thinks of If-Match is learned: some
-// demand it (428, Huawei: redfish.md C4.8), some refuse a fresh one (412), and then it is left
+// demand it (428, Huawei: stmcginnis/gofish#174), some refuse a fresh one (412), and then it is left
 // out for good. A 412 to an ETag that is no longer the resource's is not answered by trying
 // again: somebody else changed it, which is errChanged.
 //

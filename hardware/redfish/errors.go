@@ -72,7 +72,7 @@ func (n *conn) fail(ctx context.Context, doing string, err error) error {
 }
 
 // isChange tells the refusal of a change from that of an account: 403 is also what a missing
-// licence is answered with (Supermicro, redfish.md C4.11).
+// licence is answered with (Supermicro, metal3-io/ironic-image#688).
 func isChange(doing string) bool {
 	method, _, _ := strings.Cut(doing, " ")
 	return method == http.MethodPatch || method == http.MethodPost || method == http.MethodDelete

@@ -73,7 +73,7 @@ func TestBMCRestarts(t *testing.T) {
 	}
 }
 
-// A job that makes no progress (Dell JCP052, redfish.md C4.10) is named, and after the BMC was
+// A job that makes no progress (Dell JCP052, ironcore-dev/metal-operator#453) is named, and after the BMC was
 // restarted the plan goes on.
 func TestStuckJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -84,7 +84,7 @@ func (m *machine) isOff(ctx context.Context) func() (bool, error) {
 var errStillOn = errors.New("redfish: still on")
 
 // shutDown asks the operating system to, and reports whether it did. A guest without one answers
-// 204 and stays on (redfish.md B2); one in POST may refuse.
+// 204 and stays on (sushy-tools); one in POST may refuse.
 func (m *machine) shutDown(ctx context.Context) (down bool, err error) {
 	if !m.allows("GracefulShutdown") {
 		return false, nil

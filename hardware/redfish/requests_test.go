@@ -11,7 +11,7 @@ import (
 )
 
 // What it costs to configure a node, from the first connection to the logout: BMCs take a second
-// for a request, and crash of too many (redfish.md C4.12, E). Each of these has its use; who adds
+// for a request, and crash of too many (metal3-io/ironic-image#688). Each of these has its use; who adds
 // one has to say what for.
 func TestRequestsOfAConfiguredNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -176,7 +176,7 @@ func (a *applier) runTasks(ctx context.Context) error {
 }
 
 // writeBoot sends one boot setting. Whether it took is read back: at once for those that need no
-// reset, a Supermicro/AMI board having answered 200 and kept the old override (redfish.md C2).
+// reset, a Supermicro/AMI board having answered 200 and kept the old override (bmc-toolbox/bmclib#459).
 func (a *applier) writeBoot(ctx context.Context, op hardware.Operation) error {
 	body, uri, etag := map[string]any{}, a.view.systemURI, a.view.system.etag
 	switch op.Target {

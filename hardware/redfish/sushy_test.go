@@ -15,7 +15,7 @@ import (
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// sushy is the emulator of sushy-tools over libvirt, as it answers (redfish.md B): no sessions, no
+// sushy is the emulator of sushy-tools over libvirt, as it answers: no sessions, no
 // ETags, settings in force at once, no marks of a reset, shutdowns that nobody heeds.
 type sushy struct {
 	mu         sync.Mutex

@@ -48,11 +48,13 @@ type Quirker interface{ Quirks() Quirks }
 // Quirks are facts about a vendor's BMCs. docs/hardware.md lists them with their evidence.
 type Quirks struct {
 	// SettingsMakeJobs: changed settings are carried out by a job that the next reset starts;
-	// until it has ended no others are taken (redfish.md C4.1).
+	// until it has ended no others are taken (quadsproject/quads#726).
 	SettingsMakeJobs bool
-	// PendingShownAsCurrent: Bios shows values that a job has yet to bring in force (C4.2).
+	// PendingShownAsCurrent: Bios shows values that a job has yet to bring in force
+	// (dsx-ai-factory/libredfish#25).
 	PendingShownAsCurrent bool
-	// VolumesAfterPOST: volumes can be seen and changed only once POST has found them (C4.6).
+	// VolumesAfterPOST: volumes can be seen and changed only once POST has found them
+	// (HewlettPackard/ilo-ansible-collection#47).
 	VolumesAfterPOST bool
 	// BootOrderOnReset: a new boot order takes a reset.
 	BootOrderOnReset bool

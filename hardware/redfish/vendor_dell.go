@@ -24,7 +24,7 @@ func (dell) Spellings(i hardware.Intent) []Spelling {
 	case hardware.Virtualization:
 		return onOff("Enabled", "Disabled", "ProcVirtualization")
 	case hardware.IOMMU:
-		// Intel servers have ProcVirtualization for VT-x and VT-d both (redfish.md D).
+		// Intel servers have ProcVirtualization for VT-x and VT-d both (Crowbar's sets).
 		return onOff("Enabled", "Disabled", "IommuSupport", "ProcVirtualization")
 	case hardware.SRIOV:
 		return onOff("Enabled", "Disabled", "SriovGlobalEnable")
@@ -43,7 +43,7 @@ func (dell) Spellings(i hardware.Intent) []Spelling {
 }
 
 // dellJobs is where iDRAC keeps its job queue. Firmware before 4.x has Jobs on the Manager, later
-// ones link the OEM collection (redfish.md C4.3).
+// ones link the OEM collection (quadsproject/badfish#30).
 func dellJobs(manager gjson.Result) string {
 	for _, path := range []string{`Links.Oem.Dell.Jobs.\@odata\.id`, `Oem.Dell.Jobs.\@odata\.id`, `Jobs.\@odata\.id`} {
 		if uri := manager.Get(path).String(); uri != "" {
@@ -86,7 +86,7 @@ func (dell) CancelSettings(ctx context.Context, s Service, manager gjson.Result,
 }
 
 // ReadController knows BOSS, which mirrors two M.2 disks whole and at the next reset only
-// (redfish.md C2, C4.5).
+// (Ansible's dellemc.openmanage, metal3-io/baremetal-operator#2720).
 func (dell) ReadController(storage gjson.Result, c *hardware.Controller) {
 	if strings.Contains(strings.ToUpper(c.Model), "BOSS") || strings.HasPrefix(c.ID, "AHCI.") {
 		c.WholeDisksOnly, c.OnReset, c.NoSpares = true, true, true

@@ -14,7 +14,7 @@ func (hpe) Recognises(i Identity) bool { return i.mentions("hpe", "hewlett", "hp
 func (hpe) Quirks() Quirks             { return Quirks{VolumesAfterPOST: true, BootOrderOnReset: true} }
 
 // InPOST reads PostState. Devices are known from InPostDiscoveryComplete on, but boot settings
-// are refused until POST is over (redfish.md C1, C4.6).
+// are refused until POST is over (Ironic's source, HewlettPackard/ilo-ansible-collection#47).
 func (hpe) InPOST(system gjson.Result) (inPOST, known bool) {
 	switch system.Get("Oem.Hpe.PostState").String() {
 	case "InPost", "InPostDiscoveryComplete", "PowerOn", "Reset":

@@ -4,8 +4,7 @@ import (
 	"github.com/crowbarkit/crowbarkit/hardware"
 )
 
-// lenovo is XCC. Its settings object is Bios/Pending, which following the link takes care of
-// (redfish.md B4).
+// lenovo is XCC. Its settings object is Bios/Pending, which following the link takes care of.
 type lenovo struct{}
 
 func (lenovo) Name() string               { return "lenovo" }
@@ -34,7 +33,7 @@ func (lenovo) Spellings(i hardware.Intent) []Spelling {
 }
 
 // supermicro is X10 and later. Without a licence its BMCs refuse BIOS and secure boot with 403
-// (redfish.md C4.11); the refusal quotes that.
+// (metal3-io/ironic-image#688); the refusal quotes that.
 type supermicro struct{}
 
 func (supermicro) Name() string               { return "supermicro" }

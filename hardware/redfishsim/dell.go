@@ -13,13 +13,14 @@ import (
 
 // dell is an iDRAC 9 or 10 with a PERC. Evidence, in the order of the code:
 //   - IDs, job resources, the registry's place: the tree dell-idrac-synthetic (hand-made).
-//   - Boot mode is a BIOS setting: redfish.md C1.
-//   - A PATCH with OnReset makes the job, another is SYS011: redfish.md C4.1; that pending
-//     values look current: C4.2; jobs collide: C4.4; 412 on actions: C4.8; RAC0218: C4.9.
+//   - Boot mode is a BIOS setting: Ironic's source.
+//   - A PATCH with OnReset makes the job, another is SYS011: quadsproject/quads#726; that
+//     pending values look current: dsx-ai-factory/libredfish#25; jobs collide: stackhpc/drac#2;
+//     412 on actions: ironcore-dev/metal-operator#1015; RAC0218: stmcginnis/gofish#75.
 //   - Deleting the job clears what pends, ClearPending is refused while there is one:
 //     bmclib's notes from an R760xd2. A job is made of what only pends by POST to
 //     Oem/Dell/Jobs: iDRAC-Redfish-Scripting.
-//   - PERC applies at once, by a job: redfish.md C2 (dellemc.openmanage).
+//   - PERC applies at once, by a job: Ansible's dellemc.openmanage.
 //   - VolumeUsage refused, no LastResetTime, a job that fails takes the pending values along,
 //     and jobs of one controller queue up: assumed.
 func dell() traits {
@@ -68,8 +69,9 @@ const (
 )
 
 // dellBOSS has a BOSS-S1 card with two M.2 disks, and Spec.Disks on a PERC if there are any.
-// Evidence: it refuses sizes (redfish.md C4.5) and changes only on reset (C2). That it makes
-// RAID1 only is how Dell describes it; a Spec may say otherwise.
+// Evidence: it refuses sizes (metal3-io/baremetal-operator#2720) and changes only on reset
+// (Ansible's dellemc.openmanage). That it makes RAID1 only is how Dell describes it; a Spec may
+// say otherwise.
 func dellBOSS() traits {
 	t := dell()
 	t.storage = func(s *Spec) {

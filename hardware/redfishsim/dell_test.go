@@ -46,7 +46,8 @@ func errorID(doc map[string]any) string {
 	return info[0].(map[string]any)["MessageId"].(string)
 }
 
-// redfish.md C4.1, C4.2: the PATCH makes the job, another is refused, and Bios lies meanwhile.
+// quadsproject/quads#726, dsx-ai-factory/libredfish#25: the PATCH makes the job, another is
+// refused, and Bios lies meanwhile.
 func TestDellPatchMakesAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := booted(t, bmcOf(t, redfishsim.Dell))
@@ -174,7 +175,7 @@ func TestDellJobSurvivesAnInterruptedPOST(t *testing.T) {
 	})
 }
 
-// PERC works at once, by a job, and shows a volume when that has ended (redfish.md C2).
+// PERC works at once, by a job, and shows a volume when that has ended (Ansible's dellemc.openmanage).
 func TestDellVolumesAreJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := booted(t, bmcOf(t, redfishsim.Dell))
@@ -209,7 +210,7 @@ func TestDellVolumesAreJobs(t *testing.T) {
 	})
 }
 
-// redfish.md C4.4: jobs for BIOS and RAID break each other, whichever came first.
+// stackhpc/drac#2: jobs for BIOS and RAID break each other, whichever came first.
 func TestDellJobsCollide(t *testing.T) {
 	for name, raidFirst := range map[string]bool{"RAID runs when BIOS begins": true, "RAID during a BIOS job": false} {
 		t.Run(name, func(t *testing.T) {
@@ -251,7 +252,7 @@ func TestDellJobsCollide(t *testing.T) {
 	})
 }
 
-// redfish.md C4.8, C4.9.
+// ironcore-dev/metal-operator#1015, stmcginnis/gofish#75.
 func TestDellETagsAndSessions(t *testing.T) {
 	b := bmcOf(t, redfishsim.Dell)
 	uri, system := at(t, b, "Systems", "0")
@@ -274,7 +275,7 @@ func TestDellETagsAndSessions(t *testing.T) {
 	require.Regexp(t, `RAC0218$`, errorID(doc))
 }
 
-// redfish.md C2, C4.5: BOSS takes no size and waits for a reset.
+// Ansible's dellemc.openmanage, metal3-io/baremetal-operator#2720: BOSS takes no size and waits for a reset.
 func TestDellBOSS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := booted(t, bmcOf(t, redfishsim.DellBOSS))

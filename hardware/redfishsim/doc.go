@@ -14,7 +14,7 @@
 // # Personalities
 //
 // Spec.Personality says whose BMC and BIOS a machine has. Each is a file with what the vendor
-// does differently and the evidence for it: a line of redfish.md, the project's page of facts,
+// does differently and the evidence for it: a thread on GitHub as OWNER/REPOSITORY#NUMBER,
 // somebody's source or notes, or "assumed". The same hardware profile can be brought about on
 // all of them, but for what OpenBMC does not have: virtualization, IOMMU and SR-IOV are off
 // from the factory, under the vendor's own names.

@@ -5,18 +5,19 @@ import (
 )
 
 // hpe is an iLO 6. Evidence, in the order of the code:
-//   - URIs in lower case with a slash at the end: redfish.md B4, the tree of HPE's simulator.
-//     iLO answers both with and without the slash; that it does so with the same content
-//     rather than a redirect is assumed.
-//   - PostState, volumes only after POST: redfish.md C4.6. That changes of boot are refused
-//     during POST: redfish.md C1; the message is iLO's UnableToModifyDuringSystemPOST.
+//   - URIs in lower case with a slash at the end: the tree of HPE's simulator (an iLO 6 1.66).
+//     iLO answers both with and without the slash; that it does so with the same content rather
+//     than a redirect is assumed.
+//   - PostState, volumes only after POST: HewlettPackard/ilo-ansible-collection#47. That
+//     changes of boot are refused during POST: Ironic's source; the message is iLO's
+//     UnableToModifyDuringSystemPOST.
 //   - 412 on a stale If-Match: DSP0266; names, values and rules of BIOS attributes, drives
 //     under the chassis of their controller, Controllers as a collection: the tree.
-//   - UEFI only, so no attribute BootMode and a BootSourceOverrideMode that cannot be
-//     written: the tree has neither (its UefiClass is 3).
+//   - UEFI only, so no attribute BootMode and a BootSourceOverrideMode that cannot be written:
+//     the tree has neither (its UefiClass is 3).
 //   - No LastResetTime and no BootProgress: the tree has BootProgress, but without any state
-//     but the last; clients must do without. The ID of the message that refuses a volume
-//     before POST, and that BIOS settings may be written during POST, are assumed.
+//     but the last; clients must do without. The ID of the message that refuses a volume before
+//     POST, and that BIOS settings may be written during POST, are assumed.
 func hpe() traits {
 	t := generic()
 	t.manufacturer, t.model, t.biosVersion = "HPE", "ProLiant DL380 Gen11", "U58 v2.44 (01/17/2025)"

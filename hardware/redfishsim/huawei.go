@@ -1,9 +1,9 @@
 package redfishsim
 
-// huawei is an iBMC. Evidence: it demands If-Match on every PATCH (redfish.md C4.8, gofish
-// issue 174). Names of BIOS attributes are those that tools for 2288H servers and AMI's firmware
-// share (VTdSupport, SRIOVEnable, ProcessorHyperThreadingDisable, ProcessorVmxEnable); their
-// values, and that it neither expands nor knows SettingsApplyTime, are assumed.
+// huawei is an iBMC. Evidence: it demands If-Match on every PATCH (stmcginnis/gofish#174).
+// Names of BIOS attributes are those that tools for 2288H servers and AMI's firmware share
+// (VTdSupport, SRIOVEnable, ProcessorHyperThreadingDisable, ProcessorVmxEnable); their values,
+// and that it neither expands nor knows SettingsApplyTime, are assumed.
 func huawei() traits {
 	t := generic()
 	t.manufacturer, t.model, t.biosVersion = "Huawei", "2288H V5", "8.28"

@@ -123,7 +123,7 @@ func (m *Machine) active(kind JobKind, states ...JobState) *Job {
 }
 
 // startJobs begins what waited for POST and returns by how much that makes it longer. A BIOS
-// job that finds a RAID job at work breaks both (redfish.md C4.4); those that waited for the
+// job that finds a RAID job at work breaks both (stackhpc/drac#2); those that waited for the
 // same POST run one after the other.
 func (m *Machine) startJobs(at time.Time) time.Duration {
 	if m.faults.stuckJobs {

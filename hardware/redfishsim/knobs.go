@@ -18,16 +18,16 @@ type Knobs struct {
 	SessionLimit int
 	// StuckJobs keeps jobs from going on: those that wait are passed over by POST, those that
 	// run do not end. When it is taken back, or the BMC restarts, they begin anew (a restart
-	// is what helps a stuck iDRAC, redfish.md C4.10).
+	// is what helps a stuck iDRAC, ironcore-dev/metal-operator#453).
 	StuckJobs bool
 	// SlowPower multiplies Times.POST, Off and Shutdown; 0 is 1.
 	SlowPower float64
-	// IgnoreShutdown accepts GracefulShutdown, and nothing happens (redfish.md B2).
+	// IgnoreShutdown accepts GracefulShutdown, and nothing happens, as with sushy-tools.
 	IgnoreShutdown bool
-	// NoLicence refuses writes to BIOS and secure boot with 403 (redfish.md C4.11).
+	// NoLicence refuses writes to BIOS and secure boot with 403 (metal3-io/ironic-image#688).
 	NoLicence bool
 	// Malformed gives numbers as strings and leaves out links and members that real BMCs have
-	// been seen to leave out (redfish.md A3).
+	// been seen to leave out (stmcginnis/gofish#99, #322, #409).
 	Malformed bool
 }
 
@@ -66,7 +66,7 @@ func (b *BMC) SetLatency(d time.Duration) {
 
 // RestartBMC lets the BMC be gone for d on the machine's clock: requests are answered 503
 // with Retry-After, and Transport refuses connections for the first half of it, as the
-// network comes back before the service does (redfish.md C4.10). Sessions are lost, stuck
+// network comes back before the service does (ironcore-dev/metal-operator#453). Sessions are lost, stuck
 // jobs are freed. The machine itself is not touched.
 func (b *BMC) RestartBMC(d time.Duration) {
 	if k := b.Knobs(); k.StuckJobs {

@@ -154,7 +154,7 @@ func TestSessionLimitKnob(t *testing.T) {
 	require.Equal(t, []int{201, 503}, []int{login(), login()})
 }
 
-// What a client has to survive (redfish.md A3): numbers as strings, missing links, null.
+// What a client has to survive (stmcginnis/gofish#99, #322, #409): numbers as strings, missing links, null.
 func TestMalformed(t *testing.T) {
 	b := bmcOf(t, redfishsim.Generic)
 	set(t, b, func(k *redfishsim.Knobs) { k.Malformed = true })

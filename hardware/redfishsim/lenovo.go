@@ -2,11 +2,11 @@ package redfishsim
 
 import "strconv"
 
-// lenovo is an XCC. Evidence: the settings object is Bios/Pending (redfish.md B4); names of
+// lenovo is an XCC. Evidence: the settings object is Bios/Pending (bmclib's fixtures); names of
 // BIOS attributes as libredfish and bmclib's fixtures have them (Processors_…, BootModes_…,
 // with UEFIMode and LegacyMode); DevicesandIOPorts_IntelVTforDirectedIOVTd is found in one
-// key list only. Numbers as strings in the inventory: redfish.md A3 has such complaints, of
-// which fields of XCC is assumed. The boot order is the standard property, though XCC has an
+// key list only. Numbers as strings in the inventory: gofish's issues have such complaints;
+// of which fields of XCC is assumed. The boot order is the standard property, though XCC has an
 // OEM resource as well.
 func lenovo() traits {
 	t := generic()

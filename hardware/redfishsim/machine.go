@@ -70,7 +70,7 @@ type State struct {
 	Jobs    []Job `json:"jobs,omitempty"`
 	NextJob int   `json:"next_job,omitempty"`
 	// Collisions counts how often a BIOS job and a RAID job ran into each other and both
-	// failed (redfish.md C4.4). A careful client keeps it at 0.
+	// failed (stackhpc/drac#2). A careful client keeps it at 0.
 	Collisions   int       `json:"collisions,omitempty"`
 	LastBMCReset time.Time `json:"last_bmc_reset,omitzero"`
 }

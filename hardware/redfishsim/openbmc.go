@@ -2,8 +2,8 @@ package redfishsim
 
 // openBMC is bmcweb on most boards: BIOS and RAID are out of its reach. Evidence:
 // LastResetTime, the IDs system and bmc, and a Bios resource with nothing but ResetBios are
-// bmcweb's source; that $expand is off in the usual build too. No tree was captured
-// (redfish.md B4), so the rest is assumed.
+// bmcweb's source; that $expand is off in the usual build too. No tree was captured,
+// so the rest is assumed.
 func openBMC() traits {
 	t := generic()
 	t.manufacturer, t.model, t.biosVersion = "OpenBMC", "Reference Board", "0.9"

@@ -8,8 +8,8 @@ import (
 )
 
 // Personality is a vendor's way of doing Redfish, down to what breaks clients. What each
-// does is in a file of its name, with the evidence for it: a line of the project's fact page
-// redfish.md, or "assumed".
+// does is in a file of its name, with the evidence for it: somebody's source, a captured tree, a
+// thread on GitHub as OWNER/REPOSITORY#NUMBER, or "assumed".
 type Personality string
 
 // Personalities.

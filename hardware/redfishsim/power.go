@@ -71,7 +71,7 @@ func (m *Machine) shutdown(now time.Time) error {
 	case PowerOff, PowerShutdown:
 	case PowerOn:
 		if m.faults.ignoreShutdown {
-			return nil // an operating system that does not listen (redfish.md B2)
+			return nil // an operating system that does not listen (sushy-tools over a guest without one)
 		}
 		var until time.Time
 		if m.backend == nil { // else it goes off when the real thing does

@@ -142,7 +142,7 @@ func TestFailedDisks(t *testing.T) {
 }
 
 // Jobs that are stuck do not move, and are released by taking the knob back or by a restart
-// of the BMC (redfish.md C4.10).
+// of the BMC (ironcore-dev/metal-operator#453).
 func TestStuckJobs(t *testing.T) {
 	for name, release := range map[string]func(b *redfishsim.BMC){
 		"knob":    func(b *redfishsim.BMC) { _ = b.SetKnobs(redfishsim.Knobs{}) },

@@ -4,10 +4,10 @@ package redfishsim
 // libredfish, with the number of the setup question behind the name, and Enable beside
 // Enabled; those of BootModeSelect are in Wikimedia's spicerack too, its number and that of
 // others is assumed. BootSourceOverrideEnabled must come with each target, where others mind
-// it: redfish.md C1, which is Ironic's story 2008547; that 400 is the answer is assumed;
-// a licence is needed to write BIOS and secure boot: redfish.md C4.11 and Knobs.NoLicence;
+// it: Ironic's story 2008547; that 400 is the answer is assumed;
+// a licence is needed to write BIOS and secure boot: metal3-io/ironic-image#688, Knobs.NoLicence;
 // SettingsApplyTime is an unknown property: bmclib's notes from an AS-1114S-WN10RT.
-// TotalCores as a string is redfish.md A3 of sushy-tools, and assumed here; so are no
+// TotalCores as a string is sushy-tools', and assumed here; so are no
 // $expand and the absence of LastResetTime.
 func supermicro() traits {
 	t := generic()

@@ -18,7 +18,8 @@ func postState(t *testing.T, b http.Handler) any {
 	return system["Oem"].(map[string]any)["Hpe"].(map[string]any)["PostState"]
 }
 
-// redfish.md C4.6: volumes are there once POST has found the devices, and cannot be changed before.
+// HewlettPackard/ilo-ansible-collection#47: volumes are there once POST has found the devices,
+// and cannot be changed before.
 func TestHPEVolumesAfterPOST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bmcOf(t, redfishsim.HPE)
@@ -108,7 +109,7 @@ func TestDependencies(t *testing.T) {
 	})
 }
 
-// redfish.md B4: what pends is in Bios/Pending. Numbers of the inventory are strings.
+// As in bmclib's fixtures what pends is in Bios/Pending. Numbers of the inventory are strings.
 func TestLenovo(t *testing.T) {
 	b := bmcOf(t, redfishsim.Lenovo)
 	_, bios := at(t, b, "Systems", "0", "Bios")
@@ -127,7 +128,7 @@ func TestLenovo(t *testing.T) {
 	require.Equal(t, "Boot0202", doc["Boot"].(map[string]any)["BootOrder"].([]any)[0])
 }
 
-// redfish.md C1, C4.11.
+// Ironic's story 2008547, metal3-io/ironic-image#688.
 func TestSupermicro(t *testing.T) {
 	b := bmcOf(t, redfishsim.Supermicro)
 	const system = "/redfish/v1/Systems/1"
@@ -180,7 +181,7 @@ func TestOpenBMC(t *testing.T) {
 	require.Contains(t, system, "LastResetTime")
 }
 
-// redfish.md C4.8: no PATCH without If-Match.
+// stmcginnis/gofish#174: no PATCH without If-Match.
 func TestHuawei(t *testing.T) {
 	b := bmcOf(t, redfishsim.Huawei)
 	uri, system := at(t, b, "Systems", "0")

@@ -93,7 +93,7 @@ func (m *Machine) requestDelete(id string) (job string, err error) {
 }
 
 // raidJob adds a RAID job and starts it unless it waits for a POST. Jobs of one machine run
-// one after the other; one that meets a BIOS job at work fails along with it (redfish.md C4.4).
+// one after the other; one that meets a BIOS job at work fails along with it (stackhpc/drac#2).
 func (m *Machine) raidJob(c Controller, j Job) string {
 	j.Kind, j.Target, j.OnReset = JobRAID, c.ID, c.OnReset
 	start := m.now

@@ -25,7 +25,7 @@ func sent(group *eqlxsim.Group, n int) (lines []string, next int) {
 
 var arrayMade = regexp.MustCompile(`volume-[0-9a-f-]+-\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d\.\d+`)
 
-// TestTrace is the trace of Cinder's last driver (reference eqlx-cli.md §5), step by step. Lines
+// TestTrace is the trace of Cinder's last driver, step by step. Lines
 // that begin with "+" are ours on purpose, lines with "-" were Cinder's and are not sent:
 //
 //   - multihost-access only when the option asks for it, which it does here;
