@@ -6,7 +6,7 @@
 # make demo   the main job on a simulated rack
 
 GO ?= go
-STATICCHECK = $(GO) -C internal/tools tool -n staticcheck
+STATICCHECK = $(GO) -C $(CURDIR)/internal/tools tool -n staticcheck
 
 .PHONY: test test-ceph tools fmt vet staticcheck unit nocgo bench bench-ceph ceph-up demo
 
@@ -20,19 +20,23 @@ tools:
 fmt:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-clean: $$unformatted"; exit 1; }
 
+# Modules of their own.
+NESTED = internal/bench internal/bench/bmclib
+
 vet:
 	$(GO) vet ./...
-	cd internal/bench && $(GO) vet ./...
+	set -e; for module in $(NESTED); do $(GO) -C $$module vet ./...; done
 
 staticcheck:
 	"$$($(STATICCHECK))" ./...
+	set -e; for module in $(NESTED); do (cd $$module && "$$($(STATICCHECK))" ./...); done
 
 nocgo:
 	CGO_ENABLED=0 $(GO) build ./...
 
 unit:
 	$(GO) test -race -shuffle=on ./...
-	cd internal/bench && $(GO) test ./...
+	$(GO) -C internal/bench test ./...
 
 # What needs librbd is behind the tag ceph; go-ceph wants to know an old librbd by its release.
 CEPH_TAGS ?= ceph,pacific
@@ -43,8 +47,9 @@ CEPH_NEEDS = gcc=gcc,libc6-dev /usr/include/rbd/librbd.h=librbd-dev,librados-dev
 test-ceph:
 	@.ci/install $(CEPH_NEEDS)
 	$(GO) vet -tags $(CEPH_TAGS) ./storage/rbd/...
-	cd internal/bench && $(GO) vet -tags $(CEPH_TAGS) ./...
+	$(GO) -C internal/bench vet -tags $(CEPH_TAGS) ./...
 	"$$($(STATICCHECK))" -tags $(CEPH_TAGS) ./storage/rbd/...
+	cd internal/bench && "$$($(STATICCHECK))" -tags $(CEPH_TAGS) ./...
 	CROWBAR_TEST_CEPH=require $(GO) test -race -shuffle=on -tags $(CEPH_TAGS) ./storage/rbd/... ./internal/cephtest/...
 	CROWBAR_TEST_CEPH=require $(GO) test -race -tags $(CEPH_TAGS) -run Ceph ./internal/cli
 
