@@ -368,10 +368,16 @@ func (c *Cluster) run(ctx context.Context, stdin []byte, name string, args ...st
 	return stdout.Bytes(), nil
 }
 
+// oneTry is the longest that one question may take. Seen once: after a kill of the OSD a "ceph pg
+// stat" that never ended, where the next one would have been answered.
+const oneTry = 20 * time.Second
+
 // poll tries until it works, a daemon dies or the context ends.
 func (c *Cluster) poll(ctx context.Context, what string, try func(context.Context) error) error {
 	for {
-		err := try(ctx)
+		bounded, cancel := context.WithTimeout(ctx, oneTry)
+		err := try(bounded)
+		cancel()
 		if err == nil {
 			return nil
 		}

@@ -38,9 +38,8 @@ type turn struct {
 }
 
 type base struct {
-	image string // its ID: another one can have got the name
-	id    uint64
-	name  string
+	id   uint64 // which no other snapshot of the pool has: another image of this name lacks it
+	name string
 }
 
 // mostBases keeps the memory bounded.
@@ -115,7 +114,7 @@ func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, edit b
 		return "", false, err
 	}
 	image := source.GetName()
-	if known, ok := d.bases.get(image); ok && known.image == id && known.name != failed {
+	if known, ok := d.bases.get(image); ok && known.name != failed {
 		same, err := s.unchanged(source, known)
 		if err != nil {
 			return "", false, before(err)
@@ -139,7 +138,6 @@ func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, edit b
 		return "", false, err
 	}
 	if alone.id != 0 {
-		alone.image = id
 		d.bases.set(image, alone)
 	}
 	// For the next in turn: it would let this handle make its snapshot, and not know what was
@@ -180,7 +178,7 @@ func onlySnapshot(image *rbd.Image, name string) (base, error) {
 	if owner, err := image.LockIsExclusiveOwner(); err != nil || !owner {
 		return base{}, err
 	}
-	return base{id: all[0].Id, name: name}, nil
+	return base{all[0].Id, name}, nil
 }
 
 // unchanged says that an image still has what it had in the snapshot. Who has the image open
