@@ -5,6 +5,7 @@ package main
 // What our driver does, done by go-ceph alone.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,6 +27,19 @@ func (s *rbdSite) create(name string) error {
 	options := s.options(22)
 	defer options.Destroy()
 	return ceph.CreateImage(s.io, name, 1<<30, options)
+}
+
+// source makes a volume that has something in it to be cloned.
+func (s *rbdSite) source(name string) error {
+	if err := s.create(name); err != nil {
+		return err
+	}
+	image, err := ceph.OpenImage(s.io, name, ceph.NoSnapshot)
+	if err != nil {
+		return err
+	}
+	_, err = image.WriteAt(bytes.Repeat([]byte("data"), 1<<20), 0)
+	return errors.Join(err, image.Close())
 }
 
 // imageFile needs an image, in memory and in a file.
