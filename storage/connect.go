@@ -18,12 +18,20 @@ func (b *Backend) Connect(ctx context.Context, id string, c Connector) (connecti
 	return connection, err
 }
 
-// Disconnect is Disconnector.Disconnect.
+// Disconnect is Disconnector.Disconnect. A driver that is none keeps nothing of a connection, as
+// that of RBD: then it is no error either, so that who attaches volumes of any back end can
+// detach them.
 func (b *Backend) Disconnect(ctx context.Context, id string, c Connector) error {
-	driver, unsupported := feature[Disconnector](b)
-	o := operation{op: "disconnect", id: id, volumes: []string{id}, changes: true, refused: cmp.Or(unsupported, c.check())}
+	disconnect := func(ctx context.Context) error {
+		_, err := b.driver.Get(ctx, id)
+		return err
+	}
+	if driver, ok := b.driver.(Disconnector); ok {
+		disconnect = func(ctx context.Context) error { return driver.Disconnect(ctx, id, c) }
+	}
+	o := operation{op: "disconnect", id: id, volumes: []string{id}, changes: true, refused: c.check()}
 	return b.run(ctx, o, func(ctx context.Context, call *call) error {
-		return call.repeat(func() error { return driver.Disconnect(ctx, id, c) })
+		return call.repeat(func() error { return disconnect(ctx) })
 	})
 }
 

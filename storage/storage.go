@@ -76,7 +76,7 @@ type Driver interface {
 	Stats(ctx context.Context) (*Stats, error)
 }
 
-// A Disconnector takes back what Connect gave.
+// A Disconnector takes back what Connect gave. A driver that has nothing to take back is none.
 type Disconnector interface {
 	// Disconnect ends the connector's access; none is no error. ErrNotFound: no such volume.
 	Disconnect(ctx context.Context, id string, c Connector) error

@@ -88,7 +88,7 @@ func (v *volumes) backendList(_ context.Context, m *storage.Manager, _ []string)
 // featureWords are the commands that the optional interfaces of package storage make possible.
 func featureWords(features []string) string {
 	commands := map[string]string{
-		"Disconnector": "detach", "Lister": "list", "Extender": "extend", "Snapshotter": "snapshot", "Cloner": "clone",
+		"Lister": "list", "Extender": "extend", "Snapshotter": "snapshot", "Cloner": "clone",
 		"Reverter": "snapshot revert", "Adopter": "manage", "ImageStreamer": "import, export", "ImageCloner": "create --image",
 		"TrashPurger": "backend purge", "Limiter": "qos",
 	}

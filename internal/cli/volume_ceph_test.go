@@ -46,7 +46,8 @@ func TestVolumeOnCeph(t *testing.T) {
 	data := s.read("volume", "attach", "db", "--host", "node1").(map[string]any)["data"].(map[string]any)
 	require.Equal(t, "volumes/volume-db", data["name"])
 	require.Contains(t, s.ok("volume", "attach", "db", "--host", "node1"), "username        cinder\n")
-	s.fails(1, "the driver rbd cannot do that", "volume", "detach", "db", "--host", "node1")
+	require.Equal(t, "db on ceph1 is detached from node1\n", s.ok("volume", "detach", "db", "--host", "node1"), "Ceph keeps nothing of it")
+	s.fails(1, "not found", "volume", "detach", "none", "--host", "node1")
 
 	s.fails(4, "snapshot s is in the way; first: crowbar volume snapshot delete db@s", "volume", "delete", "db", "--yes")
 	s.ok("volume", "snapshot", "delete", "db@s", "--yes")

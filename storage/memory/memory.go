@@ -363,7 +363,7 @@ func (d *Driver) Extend(ctx context.Context, id string, sizeBytes int64) (extend
 			return err
 		}
 		if size < v.size {
-			return fmt.Errorf("%w: volume %q has %d bytes, %d are less", storage.ErrInvalid, id, v.size, size)
+			return fmt.Errorf("%w: volume %q has %d bytes, %d bytes are less", storage.ErrInvalid, id, v.size, size)
 		}
 		if err := d.take(size - v.size); err != nil {
 			return err

@@ -338,7 +338,7 @@ func grow(image *rbd.Image, size int64) error {
 	case err != nil:
 		return err
 	case size < int64(has):
-		return fmt.Errorf("%w: it has %d bytes, %d are less", storage.ErrInvalid, has, size)
+		return fmt.Errorf("%w: it has %d bytes, %d bytes are less", storage.ErrInvalid, has, size)
 	case size == int64(has):
 		return nil
 	}
