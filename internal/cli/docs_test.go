@@ -102,7 +102,8 @@ func typed(text string, run func(command string) string) (now string, commands i
 }
 
 // readerOfProposals has a site of six machines that have come to the pause.
-func readerOfProposals(t *testing.T, _ string) func(command string) string {
+func readerOfProposals(t *testing.T, text string) func(command string) string {
+	built(t, text, "crowbar", "crowbar-server")
 	const nodes = 6
 	s, err := server.Open(t.Context(), server.Config{
 		DataDir: t.TempDir(), Listen: "127.0.0.1:0", Simulation: &server.Simulation{Nodes: nodes, Speed: 60},

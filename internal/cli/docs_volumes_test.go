@@ -39,6 +39,7 @@ func readerOfVolumes(t *testing.T, text string) func(command string) string {
 			require.NoError(t, err, b[1])
 		}
 	}
+	built(t, text, "crowbar", "crowbar-eqlx-sim")
 	const documented = "2022"
 	_, port := serveGroup(t, eqlxsim.Config{Name: "rack1", Password: "s3cret", CHAPUsers: []string{"chapadmin"}})
 	dir := t.TempDir()
