@@ -9,7 +9,8 @@
 // a rule, or not confirmed; 4 conflict: somebody else was faster, or something else is there or in
 // the way (storage.ErrExists, storage.ErrBusy), or a machine is not the one that was planned for
 // (hardware.ErrStalePlan). With -o json an error that has problems or conflicts is on standard
-// output, too: {"error":{"code","message","problems","conflicts"}}. Those of hardware always are.
+// output, too: {"error":{"code","message","problems","conflicts"}}. Those of hardware always are, and
+// those of volume unless part of what was asked for is there.
 package cli
 
 import (
@@ -179,12 +180,18 @@ func sentence(said *client.Error) string {
 }
 
 // details are what a program wants to know of an error beyond its sentence, if it has problems
-// or conflicts or is one of hardware.
+// or conflicts or is one of hardware or volumes.
 func details(err error) *client.ErrorBody {
 	var said *client.Error
 	var invalid *proposal.ValidationError
 	var machine *hardwareError
+	var volume *volumeError
+	var partial *partialError
 	switch {
+	case errors.As(err, &partial):
+		return nil
+	case errors.As(err, &volume):
+		return &client.ErrorBody{Code: volume.code(), Message: volume.text}
 	case errors.As(err, &machine):
 		short, _, _ := strings.Cut(machine.text, "\n")
 		return &client.ErrorBody{Code: machine.code(), Message: short, Problems: machine.problems}

@@ -23,8 +23,10 @@ type volumes struct {
 	backend string
 	verbose bool
 
-	config storage.Config
-	broken map[string]error // back ends whose driver is not in this program
+	verb    string // the command, without "crowbar volume"
+	printed bool   // a document of JSON
+	config  storage.Config
+	broken  map[string]error // back ends whose driver is not in this program
 }
 
 // defaultVolumes is the configuration where none is named.
@@ -60,6 +62,7 @@ func (a *app) volumeCommand() *cobra.Command {
 
 // load reads the configuration.
 func (v *volumes) load(cmd *cobra.Command) error {
+	v.verb = strings.TrimPrefix(cmd.CommandPath(), "crowbar volume ")
 	from := "--config"
 	if v.path == "" {
 		from, v.path = "CROWBAR_VOLUMES", v.Getenv("CROWBAR_VOLUMES")
@@ -105,18 +108,18 @@ func (v *volumes) load(cmd *cobra.Command) error {
 func (v *volumes) ask(do func(ctx context.Context, m *storage.Manager, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := v.load(cmd); err != nil {
-			return err
+			return v.failed(err)
 		}
 		v.config.Deps.Logger = v.logger(v.verbose, slog.LevelInfo)
 		m, err := storage.Open(cmd.Context(), v.config, v.openers())
 		if err != nil {
-			return configError(v.path, err)
+			return v.failed(configError(v.path, err))
 		}
 		err = v.settled(cmd.Context(), m, do(cmd.Context(), m, args))
 		if left := m.Close(); left != nil { // what was asked for was done, or not, before
 			lines(v.Stderr, "crowbar: %s", bare(left))
 		}
-		return v.explained(err)
+		return v.failed(err)
 	}
 }
 

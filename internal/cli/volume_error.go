@@ -10,11 +10,13 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/internal/wording"
 	"github.com/crowbarkit/crowbarkit/storage"
+	"github.com/crowbarkit/crowbarkit/storage/rbd"
 )
 
-// A volumeError is an error of a back end as a sentence with the place and the remedy.
+// A volumeError is an error of a volume command as a sentence with the place and the remedy.
 type volumeError struct {
 	text string
 	err  error
@@ -24,8 +26,53 @@ func (e *volumeError) Error() string { return e.text }
 
 func (e *volumeError) Unwrap() error { return e.err }
 
+// code is the kind of the error, for programs.
+func (e *volumeError) code() string {
+	switch class := storage.Class(e.err); {
+	case errors.Is(e.err, client.ErrRefused):
+		return client.CodeRefused
+	case errors.Is(e.err, rbd.ErrNotBuilt):
+		return storage.Class(storage.ErrUnsupported)
+	case class == "cancelled":
+		return "interrupted"
+	case class == "other":
+		return "failed"
+	default:
+		return class
+	}
+}
+
+// failed is an error as a person is told, and a program with -o json; one that got its document
+// already, of the back ends that could be asked, gets no second one.
+func (v *volumes) failed(err error) error {
+	said := (*volumeError)(nil)
+	switch err = v.explained(err); {
+	case err == nil:
+		return nil
+	case v.printed:
+		return &partialError{err}
+	case errors.As(err, &said):
+		return err
+	}
+	return &volumeError{v.explain(err), err}
+}
+
+// A partialError is what went wrong beside what was printed.
+type partialError struct{ error }
+
+func (e *partialError) Unwrap() error { return e.error }
+
+// json prints a document, once.
+func (v *volumes) json(document any) error {
+	v.printed = true
+	return v.app.json(document)
+}
+
 // explained makes the sentence of an error. Several are a line each.
 func (v *volumes) explained(err error) error {
+	if _, said := err.(*volumeError); said { //nolint:errorlint // the sentence as a whole, not of one of several
+		return err
+	}
 	if many := (*multierror.Error)(nil); errors.As(err, &many) && len(many.Errors) > 1 {
 		text := wording.Count(len(many.Errors), "problem")
 		for _, e := range many.Errors {
@@ -37,7 +84,10 @@ func (v *volumes) explained(err error) error {
 	if said := (*volumeError)(nil); err == nil || errors.As(err, &said) || !errors.As(err, &op) {
 		return err
 	}
-	where := whereIs(op)
+	where := v.whereIs(op)
+	if why := v.broken[op.Backend]; why != nil { // whatever the driver could do
+		return &volumeError{where + ": " + bare(why), why}
+	}
 	if busy := (*storage.BusyError)(nil); errors.As(op, &busy) && len(busy.Dependents) > 0 {
 		is := "is"
 		if len(busy.Dependents) > 1 {
@@ -52,6 +102,9 @@ func (v *volumes) explained(err error) error {
 		}
 		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened%s", where, v.remedy(op)), err}
 	}
+	if why := v.broken[op.Backend]; why != nil { // whatever was asked for, that it cannot be asked is the reason
+		return &volumeError{where + ": " + bare(why), err}
+	}
 	if op.Err == storage.ErrUnsupported { //nolint:errorlint // a driver that cannot do it at all; one that says why wraps it
 		return &volumeError{fmt.Sprintf("%s: the driver %s cannot do that; see crowbar volume backend list", where, v.driver(op.Backend)), err}
 	}
@@ -59,12 +112,13 @@ func (v *volumes) explained(err error) error {
 	return &volumeError{where + ": " + strings.TrimSuffix(why, ".") + v.remedy(op), err}
 }
 
-// whereIs says what was done to which volume on which back end.
-func whereIs(op *storage.OpError) string {
+// whereIs says which command about which volume on which back end, as it was typed: what it asked
+// of the back end may have another name.
+func (v *volumes) whereIs(op *storage.OpError) string {
 	if op.ID == "" {
-		return op.Op + " on " + op.Backend
+		return v.verb + " on " + op.Backend
 	}
-	return op.Op + " " + op.ID + " on " + op.Backend
+	return v.verb + " " + op.ID + " on " + op.Backend
 }
 
 // settled looks what an interrupted change has left. A driver that cannot stop what it has begun
@@ -80,14 +134,17 @@ func (v *volumes) settled(ctx context.Context, m *storage.Manager, err error) er
 	}
 	ctx, cancel := storage.Detach(ctx)
 	defer cancel()
+	looks := func() { lines(v.Stderr, "interrupted; looking what is there now, unless you interrupt again") }
 	left, look := "", error(nil)
 	switch volume, snapshot, ok := strings.Cut(op.ID, "@"); {
 	case op.Op == "connect" || op.Op == "disconnect" || op.Op == "set qos" || op.Op == "revert" || op.Op == "purge trash":
-		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened; repeat it: to do it twice is to do it once", whereIs(op)), err}
+		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened; repeat it: to do it twice is to do it once", v.whereIs(op)), err}
 	case ok:
+		looks()
 		_, look = b.GetSnapshot(ctx, volume, snapshot)
 		left = op.ID + " is there"
 	default:
+		looks()
 		var there *storage.Volume
 		if there, look = b.Get(ctx, op.ID); look == nil {
 			left = fmt.Sprintf("%s is there, with %s", op.ID, volumeSize(there.SizeBytes))
@@ -99,7 +156,7 @@ func (v *volumes) settled(ctx context.Context, m *storage.Manager, err error) er
 	case look != nil:
 		return err
 	}
-	return &volumeError{fmt.Sprintf("interrupted: %s %s on %s: %s now", op.Op, op.ID, op.Backend, left), err}
+	return &volumeError{fmt.Sprintf("interrupted: %s: %s now", v.whereIs(op), left), err}
 }
 
 // remedy says what to do next, if there is something.
@@ -135,7 +192,7 @@ func (v *volumes) remedyFor(op *storage.OpError, dependents []string) string {
 		switch {
 		case kind == "snapshot" && storage.CheckID(name) == nil:
 			commands = append(commands, v.command(op, "snapshot delete "+volume+"@"+name))
-		case kind == "connection" && strings.HasPrefix(name, "iqn."):
+		case kind == "connection" && iscsiName.MatchString(name):
 			commands = append(commands, v.command(op, "detach "+volume+" --initiator "+name))
 		}
 	}
@@ -147,6 +204,9 @@ func (v *volumes) remedyFor(op *storage.OpError, dependents []string) string {
 	}
 	return "; first:\n  " + strings.Join(commands, "\n  ")
 }
+
+// iscsiName is a name of an initiator (RFC 3720, 3.2.6.3).
+var iscsiName = regexp.MustCompile(`^(iqn|eui|naa)\.[A-Za-z0-9.:-]+$`)
 
 func (v *volumes) look(op *storage.OpError) string {
 	if strings.Contains(op.ID, "@") {

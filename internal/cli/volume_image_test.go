@@ -105,6 +105,7 @@ func (c *interruptingClock) After(time.Duration) <-chan time.Time {
 }
 
 func TestVolumeInterrupted(t *testing.T) {
+	const looks = "interrupted; looking what is there now, unless you interrupt again\n"
 	clock := &interruptingClock{}
 	s, drivers := memoryShellOf(t, memory.Config{Clock: clock}, "a")
 	s.ok("volume", "create", "db", "--size", "1G")
@@ -112,10 +113,10 @@ func TestVolumeInterrupted(t *testing.T) {
 		op, says string
 		args     []string
 	}{
-		"unknown": {"extend", "crowbar: interrupted: extend db on a: db is there, with 1 GiB now\n", []string{"volume", "extend", "db", "2G"}},
-		"new":     {"create", "crowbar: interrupted: create new on a: there is no new now\n", []string{"volume", "create", "new", "--size", "1G"}},
-		"access":  {"connect", "crowbar: interrupted: connect db on a: it may or may not have happened; repeat it: to do it twice is to do it once\n", []string{"volume", "attach", "db", "--initiator", node1}},
-		"read":    {"get", "crowbar: interrupted: get db on a: nothing was changed\n", []string{"volume", "show", "db"}},
+		"unknown": {"extend", looks + "crowbar: interrupted: extend db on a: db is there, with 1 GiB now\n", []string{"volume", "extend", "db", "2G"}},
+		"new":     {"create", looks + "crowbar: interrupted: create new on a: there is no new now\n", []string{"volume", "create", "new", "--size", "1G"}},
+		"access":  {"connect", "crowbar: interrupted: attach db on a: it may or may not have happened; repeat it: to do it twice is to do it once\n", []string{"volume", "attach", "db", "--initiator", node1}},
+		"read":    {"get", "crowbar: interrupted: show db on a: nothing was changed\n", []string{"volume", "show", "db"}},
 		"copy":    {"clone", "crowbar: interrupted: clone copy on a: nothing was changed\n", []string{"volume", "clone", "db", "copy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,12 +135,12 @@ func TestVolumeFromImage(t *testing.T) {
 	require.NoError(t, drivers["a"].Put("debian", 2<<30))
 	require.Contains(t, s.ok("volume", "create", "boot", "--image", "memory://debian"), "boot    2 GiB")
 	require.Contains(t, s.ok("volume", "create", "big", "--image", "memory://debian", "--size", "4G"), "big     4 GiB")
-	s.fails(1, `create from image v on a: image "memory://fedora": not found`+"\n", "volume", "create", "v", "--image", "memory://fedora")
+	s.fails(1, `create v on a: image "memory://fedora": not found`+"\n", "volume", "create", "v", "--image", "memory://fedora")
 	s.fails(1, "expected memory://NAME", "volume", "create", "v", "--image", "debian")
 	s.fails(1, "[from-snapshot image] were all set", "volume", "create", "v", "--image", "memory://debian", "--from-snapshot", "boot@s")
 	s.fails(4, "exists already", "volume", "create", "boot", "--image", "memory://debian", "--size", "4G")
 	drivers["a"].Inject(memory.Fault{Op: "create from image", Before: fmt.Errorf("%w: it is on another cluster", storage.ErrUnsupported)})
 	s.fails(1, "it is on another cluster; read the image and import it: crowbar volume import v FILE", "volume", "create", "v", "--image", "memory://debian")
 	s, _ = eqlxShell(t, eqlxsim.Config{})
-	s.fails(1, "create from image v on eqlx1: the driver eqlx cannot do that", "volume", "create", "v", "--image", "rbd://a/b/c/d")
+	s.fails(1, "create v on eqlx1: the driver eqlx cannot do that", "volume", "create", "v", "--image", "rbd://a/b/c/d")
 }

@@ -118,7 +118,7 @@ func (v *volumes) place(ctx context.Context, m *storage.Manager, spec storage.Vo
 		return m.Backend(names[0])
 	}
 	if err := storage.CheckID(spec.ID); err != nil {
-		return nil, errors.New(bare(err))
+		return nil, &volumeError{bare(err), err}
 	}
 	there := make([]bool, len(names))
 	got := make([]*storage.Stats, len(names))
@@ -260,9 +260,6 @@ func (v *volumes) deleteCommand() *cobra.Command {
 		Args: arguments("VOLUME"),
 		RunE: v.askOne(func(ctx context.Context, b *storage.Backend, args []string) error {
 			volume, err := b.Get(ctx, args[0])
-			if op := (*storage.OpError)(nil); errors.As(err, &op) {
-				op.Op = "delete" // as was asked for
-			}
 			if err != nil {
 				return err
 			}

@@ -15,9 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/crowbarkit/crowbarkit/crowbar/client"
 	"github.com/crowbarkit/crowbarkit/storage"
 	"github.com/crowbarkit/crowbarkit/storage/eqlx/eqlxsim"
 	"github.com/crowbarkit/crowbarkit/storage/memory"
+	"github.com/crowbarkit/crowbarkit/storage/rbd"
 )
 
 const chapSecret = "chap-secret-4711"
@@ -264,17 +266,17 @@ func TestVolumePlace(t *testing.T) {
 	drivers["a"].Inject(memory.Fault{Before: errors.New("down")})
 	code, stdout, stderr = s.run("volume", "create", "new", "--size", "1G")
 	require.Equal(t, 1, code, stdout)
-	require.Contains(t, stderr, "new may be on a back end that cannot be asked; choose one with --backend\ncrowbar: get new on a: down\n")
+	require.Contains(t, stderr, "new may be on a back end that cannot be asked; choose one with --backend\ncrowbar: create new on a: down\n")
 	drivers["a"].Inject(memory.Fault{Before: errors.New("down")})
 	code, stdout, stderr = s.run("volume", "backend", "stats")
 	require.Equal(t, 1, code)
 	require.Contains(t, stdout, "\nb ", "what was got is shown")
-	require.Equal(t, "crowbar: stats on a: down\n", stderr)
+	require.Equal(t, "crowbar: backend stats on a: down\n", stderr)
 	drivers["a"].Inject(memory.Fault{Before: errors.New("down")})
 	code, stdout, stderr = s.run("volume", "backend", "check")
 	require.Equal(t, 1, code)
 	require.Equal(t, "b can be used\n", stdout)
-	require.Equal(t, "crowbar: check on a: down\n", stderr)
+	require.Equal(t, "crowbar: backend check on a: down\n", stderr)
 }
 
 func TestVolumeListsEveryPage(t *testing.T) {
@@ -296,14 +298,14 @@ func TestVolumePurge(t *testing.T) {
 	code, stdout, stderr := s.run("volume", "backend", "purge")
 	require.Equal(t, 1, code)
 	require.Equal(t, "b: 2 volumes removed from the trash\n", stdout)
-	require.Equal(t, "crowbar: purge trash on a: the pool is full\n", stderr)
+	require.Equal(t, "crowbar: backend purge on a: the pool is full\n", stderr)
 	require.Equal(t, []any{object("backend", "b", "removed", 0.0)}, s.read("volume", "backend", "purge", "--backend", "b"))
 	s, _ = eqlxShell(t, eqlxsim.Config{})
 	code, stdout, stderr = s.run("volume", "backend", "purge")
 	require.Equal(t, 0, code)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "no back end of")
-	s.fails(1, "purge trash on eqlx1: the driver eqlx cannot do that", "volume", "backend", "purge", "--backend", "eqlx1")
+	s.fails(1, "backend purge on eqlx1: the driver eqlx cannot do that", "volume", "backend", "purge", "--backend", "eqlx1")
 }
 
 func TestVolumeRevertAndQoS(t *testing.T) {
@@ -385,4 +387,74 @@ func TestVolumeWithoutCeph(t *testing.T) {
 	require.Contains(t, stderr, "check on ceph1: ")
 	s.fails(1, "choose one with --backend", "volume", "show", "db")
 	require.Contains(t, s.ok("volume", "backend", "list"), "ceph1    rbd     ")
+}
+
+// What the driver could do is not the question where it is not in the program.
+func TestVolumeDriverNotBuilt(t *testing.T) {
+	s, _ := memoryShell(t, "a")
+	s.drivers = map[string]storage.Opener{"memory": func(context.Context, string, json.RawMessage, storage.Deps) (storage.Driver, error) {
+		return nil, rbd.ErrNotBuilt
+	}}
+	for _, command := range []string{"list", "create db --size 1G", "snapshot create db@s", "detach db --host node1", "backend purge --backend a"} {
+		s.fails(1, " on a: built without Ceph: build with ", append([]string{"volume"}, strings.Fields(command)...)...)
+	}
+}
+
+// With -o json a failure is an object, unless part of what was asked for is there.
+func TestVolumeFailuresAsJSON(t *testing.T) {
+	s, drivers := memoryShell(t, "a", "b")
+	s.ok("volume", "create", "db", "--size", "1G", "--backend", "a")
+	s.ok("volume", "attach", "db", "--backend", "a", "--initiator", node1)
+	file := filepath.Join(t.TempDir(), "there")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for command, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"show nope --backend a":              {1, "not_found"},
+		"snapshot delete db@s --backend a":   {1, "not_found"},
+		"create db --size 2G --backend a":    {4, "exists"},
+		"delete db --backend a":              {4, "busy"},
+		"create big --size 9P":               {1, "no_space"},
+		"create a/b --size 1G":               {1, "invalid"},
+		"create a/b --size 1G --backend a":   {1, "invalid"},
+		"list --config nofile":               {1, "failed"},
+		"show db":                            {1, "failed"},
+		"export db " + file + " --backend a": {1, "failed"},
+	} {
+		code, stdout, stderr := s.run(append([]string{"volume", "-o", "json"}, strings.Fields(command)...)...)
+		require.Equal(t, want.status, code, command)
+		var answer struct{ Error client.ErrorBody }
+		require.NoError(t, json.Unmarshal([]byte(stdout), &answer), "%s: one document: %s", command, stdout)
+		require.Equal(t, want.code, answer.Error.Code, command)
+		require.Equal(t, stderr, "crowbar: "+answer.Error.Message+"\n")
+	}
+	s.terminal, s.stdin = true, "no\n"
+	code, stdout, _ := s.run("volume", "delete", "db", "--backend", "a", "-o", "json")
+	require.Equal(t, 3, code)
+	require.Contains(t, stdout, `"code": "refused"`)
+	s.terminal, s.stdin = false, ""
+
+	drivers["b"].Inject(memory.Fault{Op: "list", Before: errors.New("down")})
+	code, stdout, stderr := s.run("volume", "list", "-o", "json")
+	require.Equal(t, 1, code)
+	require.Equal(t, "crowbar: list on b: down\n", stderr)
+	var found []any
+	require.NoError(t, json.Unmarshal([]byte(stdout), &found), "one document: %s", stdout)
+	require.Len(t, found, 1)
+}
+
+// Every connection that is in the way has its command, by whatever name the machine goes.
+func TestVolumeDetachIsNamed(t *testing.T) {
+	s, _ := memoryShell(t, "a")
+	s.ok("volume", "create", "db", "--size", "1G")
+	for _, name := range []string{node1, "eui.02004567A425678D", "naa.52004567BA64678D"} {
+		s.ok("volume", "attach", "db", "--initiator", name)
+	}
+	_, _, stderr := s.run("volume", "delete", "db")
+	for _, name := range []string{node1, "eui.02004567A425678D", "naa.52004567BA64678D"} {
+		require.Contains(t, stderr, "\n  crowbar volume detach db --initiator "+name+"\n")
+		s.ok("volume", "detach", "db", "--initiator", name)
+	}
+	s.ok("volume", "delete", "db")
 }
