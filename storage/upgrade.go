@@ -56,7 +56,7 @@ func UpgradeConfig(raw []byte) (Config, []Note, error) {
 		}
 	}
 	if err != nil {
-		return Config{}, nil, fmt.Errorf(`%w: storage config: %w; expected {"volumes":[{"backend_driver":…,"backend_name":…}]}`, ErrInvalid, err)
+		return Config{}, nil, fmt.Errorf(`%w: %s, expected {"volumes":[{"backend_driver":…,"backend_name":…}]}`, ErrInvalid, unreadable(raw, err))
 	}
 	u := &upgrade{config: Config{Volumes: []BackendConfig{}}}
 	u.document(document)
@@ -67,6 +67,26 @@ func UpgradeConfig(raw []byte) (Config, []Note, error) {
 		return Config{}, u.notes, err
 	}
 	return u.config, u.notes, nil
+}
+
+// unreadable says why a text is no JSON object and in which line, from 1.
+func unreadable(raw []byte, err error) string {
+	var syntax *json.SyntaxError
+	var other *json.UnmarshalTypeError
+	text := bytes.TrimRight(raw, " \t\r\n")
+	switch {
+	case len(text) == 0:
+		return found(text)
+	case errors.As(err, &other):
+		return found(raw)
+	case errors.As(err, &syntax):
+		text = text[:min(max(syntax.Offset-1, 0), int64(len(text)))]
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		err = errors.New("it ends too early")
+	default:
+		return err.Error()
+	}
+	return fmt.Sprintf("line %d: %v", bytes.Count(text, []byte("\n"))+1, err)
 }
 
 type upgrade struct {

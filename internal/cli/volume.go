@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -81,6 +83,9 @@ func (v *volumes) load(cmd *cobra.Command) error {
 	if err != nil {
 		return configError(v.path, err)
 	}
+	if hidden := hiddenSecrets(config); len(hidden) > 0 {
+		return fmt.Errorf("%s: hidden: %s; put back what crowbar proposal export left out", v.path, strings.Join(hidden, ", "))
+	}
 	switch about := cmd.Parent().Name(); {
 	case len(notes) == 0:
 	case about == "backend":
@@ -102,6 +107,21 @@ func (v *volumes) load(cmd *cobra.Command) error {
 	}
 	v.config = config
 	return nil
+}
+
+// hiddenSecrets are the paths of options that a proposal was exported without, as it names them.
+func hiddenSecrets(c storage.Config) (paths []string) {
+	for _, b := range c.Volumes {
+		var options map[string]any
+		_ = json.Unmarshal(b.Options, &options) // they are an object, or absent
+		for _, name := range slices.Sorted(maps.Keys(options)) {
+			text, _ := options[name].(string)
+			if path, hidden := strings.CutPrefix(text, strings.TrimPrefix(hiddenSecret, `"`)); hidden {
+				paths = append(paths, "/"+strings.TrimSuffix(path, ")"))
+			}
+		}
+	}
+	return paths
 }
 
 // ask is the body of a command on the back ends.

@@ -224,15 +224,19 @@ func (v *volumes) command(op *storage.OpError, words string) string {
 	return text
 }
 
-// kinds are how errors of storage name their package and kind where a sentence follows.
-var kinds = regexp.MustCompile(`\b(storage|eqlx|rbd|memory): (?:(?:invalid|busy): )?`)
+// kinds are how errors of storage name their package and kind where a sentence follows; in a path
+// the name is that of the options.
+var kinds = regexp.MustCompile(`(^|[^\w./-])(?:(?:storage|eqlx|rbd|memory): (?:(?:invalid|busy): )?)+`)
+
+// twoPaths are that of a driver's options and one in them.
+var twoPaths = regexp.MustCompile(`^(/volumes/[0-9]+/\w+): (/\w+:)`)
 
 // manyBytes are sizes that are read better with a unit.
 var manyBytes = regexp.MustCompile(`\b[0-9]{7,19} bytes\b`)
 
 // bare is an error without the names of packages.
 func bare(err error) string {
-	text := kinds.ReplaceAllString(err.Error(), "")
+	text := kinds.ReplaceAllString(err.Error(), "$1")
 	text = manyBytes.ReplaceAllStringFunc(text, func(size string) string {
 		n, err := strconv.ParseInt(strings.TrimSuffix(size, " bytes"), 10, 64)
 		if err != nil {
@@ -265,7 +269,7 @@ func problemsOf(at string, err error) []string {
 		if at != "" {
 			return []string{at + ": " + text}
 		}
-		return []string{text}
+		return []string{twoPaths.ReplaceAllString(text, "$1$2")}
 	}
 	if prefix, nested := strings.CutSuffix(err.Error(), ": "+many.Error()); nested {
 		at += prefix

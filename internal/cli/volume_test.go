@@ -344,9 +344,17 @@ func TestVolumeConfig(t *testing.T) {
 	s.fails(1, "there is no volumes.json here; name one with --config or CROWBAR_VOLUMES", "volume", "list")
 	write := func(text string) { require.NoError(t, os.WriteFile("volumes.json", []byte(text), 0o600)) }
 	for text, says := range map[string]string{
-		`{"volumes":[]}`: "volumes.json has no back ends",
-		`{`:              "volumes.json: storage config: unexpected EOF",
-		`{"volumes":[{"backend_driver":"lvm","backend_name":"a"}]}`: `volumes.json: /volumes/0/backend_driver: "lvm", expected one of: eqlx, rbd`,
+		`{"volumes":[]}`:           "volumes.json has no back ends",
+		`{`:                        "volumes.json: line 1: it ends too early, expected {",
+		"":                         "volumes.json: nothing, expected {",
+		"[]":                       "volumes.json: an array, expected {",
+		"volumes:\n- a":            "volumes.json: line 1: invalid character 'v' looking for beginning of value, expected {",
+		"{\n\"volumes\": [\n],}\n": "volumes.json: line 3: invalid character '}'",
+		"{}\n{}":                   "volumes.json: more after the end of the document, expected {",
+		`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_private_key":"/nonexistent/key"}}]}`:                                                               "volumes.json: /volumes/0/eqlx/san_private_key: open /nonexistent/key: no such file",
+		`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_ssh_port":"22","san_password":"x"}}]}`:                                                             "volumes.json: /volumes/0/eqlx/san_ssh_port: a string, expected an integer",
+		`{"attributes":{"cinder":{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_password":"(secret /attributes/cinder/volumes/0/eqlx/san_password)"}}]}}}`: "volumes.json: hidden: /attributes/cinder/volumes/0/eqlx/san_password; put back what crowbar proposal export left out",
+		`{"volumes":[{"backend_driver":"lvm","backend_name":"a"}]}`:                                                                                                                           `volumes.json: /volumes/0/backend_driver: "lvm", expected one of: eqlx, rbd`,
 		`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_password":"x","eqlx_pool":"a b","secret":"4711"}},{"backend_driver":"rbd","backend_name":"b c"}]}`: `volumes.json: /volumes/1/backend_name: "b c"`,
 		`{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","eqlx_pool":"a b","secret":"4711"}},{"backend_driver":"rbd","backend_name":"b","rbd":{"pool":"a/b"}}]}`: "volumes.json: 4 problems\n  /volumes/0/eqlx/secret: unknown option\n",
 	} {

@@ -302,7 +302,7 @@ func pointer(key string) string {
 func (c Config) signer() (ssh.Signer, error) {
 	raw, err := os.ReadFile(c.PrivateKeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("eqlx: san_private_key: %w", err)
+		return nil, fmt.Errorf("%w: /san_private_key: %w", storage.ErrInvalid, err)
 	}
 	var signer ssh.Signer
 	if c.PrivateKeyPassphrase != "" {

@@ -142,10 +142,14 @@ func findOption(key string) *optionSpec {
 // read sets the option from its JSON.
 func (o *optionSpec) read(c *Config, raw json.RawMessage) error {
 	var v any
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return fmt.Errorf("expected a %s", o.kind)
+	expected := "expected a " + o.kind
+	if o.kind == "integer" {
+		expected = "expected an integer"
 	}
-	wrong := fmt.Errorf("%s, expected a %s", kindOf(v), o.kind)
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return errors.New(expected)
+	}
+	wrong := fmt.Errorf("%s, %s", kindOf(v), expected)
 	switch o.kind {
 	case "string":
 		s, ok := v.(string)
