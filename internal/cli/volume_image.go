@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,10 +18,12 @@ import (
 func (v *volumes) importCommand() *cobra.Command {
 	var size sizeFlag
 	var imageSize bytesFlag
+	raw := false
 	c := &cobra.Command{
 		Use: "import VOLUME FILE", Short: "make a volume with the contents of a raw image",
 		Long: "Make a volume with the contents of a raw image, a file or a block device; - is standard input.\n" +
-			"Zeroes are not written. A volume that could not be filled is removed.",
+			"Zeroes are not written. A volume that could not be filled is removed. What begins as another format\n" +
+			"does, qcow2 or a compressed file, is refused unless --raw says that it is raw all the same.",
 		Example: "  crowbar volume import boot-1 debian.raw --size 20G\n" +
 			"  qemu-img convert -O raw debian.qcow2 debian.raw\n" +
 			"  xz -dc debian.raw.xz | crowbar volume import boot-1 - --image-size 2147483648",
@@ -30,6 +34,9 @@ func (v *volumes) importCommand() *cobra.Command {
 				return err
 			}
 			defer image.close()
+			if found := image.format(); found != nil && !raw {
+				return fmt.Errorf("%s is %s, no raw image; first: %s; or take it as it is with --raw", args[1], found.name, found.remedy)
+			}
 			show := v.meter("importing " + args[0])
 			volume, err := b.Import(ctx, storage.VolumeSpec{ID: args[0], SizeBytes: int64(size)}, image.r, image.size, show.progress)
 			show.end()
@@ -45,6 +52,7 @@ func (v *volumes) importCommand() *cobra.Command {
 	}
 	c.Flags().Var(&size, "size", "size of the volume (default the image's)")
 	c.Flags().Var(&imageSize, "image-size", "size of an image that comes through a pipe, exactly")
+	c.Flags().BoolVar(&raw, "raw", false, "import what begins as an image of another format does")
 	return c
 }
 
@@ -85,6 +93,38 @@ func (v *volumes) openImage(ctx context.Context, name string, told int64) (*imag
 		i.size, i.r = told, &interruptible{r: i.r, ended: ctx.Done(), why: ctx.Err}
 	}
 	return i, nil
+}
+
+// A format is what is no raw image: a guest would not boot from it.
+type format struct{ begins, name, remedy string }
+
+const convert = "qemu-img convert -O raw"
+
+// formats are known by their beginnings: QEMU's docs/interop/qcow2.txt, VMware's Virtual Disk Format
+// 5.0, MS-VHDX 2.2.1, MS-VHD; RFC 1952, the .xz file format 1.2.0, RFC 8878. OpenStack's
+// format_inspector refuses such images, too: they can name files of who opens them (CVE-2024-32498).
+var formats = []format{
+	{"QFI\xfb", "a qcow2 image", convert}, {"KDMV", "a VMDK image", convert}, {"vhdxfile", "a VHDX image", convert},
+	{"conectix", "a VHD image", convert},
+	{"\x1f\x8b\x08", "compressed by gzip", "gzip -dc"}, {"\xfd7zXZ\x00", "compressed by xz", "xz -dc"},
+	{"(\xb5/\xfd", "compressed by zstd", "zstd -dc"},
+}
+
+// format finds the format of an image that is not raw. What was read to know is read again.
+func (i *image) format() *format {
+	beginning := bufio.NewReaderSize(i.r, 16)
+	begins, _ := beginning.Peek(8) // what cannot be read shows when it is
+	if at, ok := i.r.(io.Seeker); i.pipe || !ok {
+		i.r = beginning
+	} else if _, err := at.Seek(-int64(beginning.Buffered()), io.SeekCurrent); err != nil {
+		i.r = beginning
+	}
+	for _, f := range formats {
+		if strings.HasPrefix(string(begins), f.begins) {
+			return &f
+		}
+	}
+	return nil
 }
 
 // longer tells that more came through a pipe than was said.

@@ -53,6 +53,23 @@ func TestVolumeImages(t *testing.T) {
 		r.Close()
 		return code, stderr.String()
 	}
+	for begins, name := range map[string]string{"QFI\xfb": "a qcow2 image", "\xfd7zXZ\x00": "compressed by xz", "\x1f\x8b\x08": "compressed by gzip"} {
+		other := append([]byte(begins), content[len(begins):]...)
+		require.NoError(t, os.WriteFile(in, other, 0o600))
+		s.fails(1, "in is "+name+", no raw image; first: ", "volume", "import", "other", in)
+		code, stderr := pipe(string(other), "volume", "import", "other", "-", "--image-size", "3M")
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "- is "+name+", no raw image")
+		s.fails(1, "not found", "volume", "show", "other")
+
+		s.ok("volume", "import", "other", in, "--raw")
+		code, _ = pipe(string(other), "volume", "import", "piped", "-", "--image-size", "3M", "--raw")
+		require.Equal(t, 0, code)
+		for _, id := range []string{"other", "piped"} {
+			require.Equal(t, string(other), s.ok("volume", "export", id, "-"), "from its first byte")
+			s.ok("volume", "delete", id)
+		}
+	}
 	code, _ := pipe(string(content), "volume", "import", "piped", "-", "--image-size", "3M")
 	require.Equal(t, 0, code)
 	read := make([]byte, len(content))
