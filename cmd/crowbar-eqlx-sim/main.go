@@ -89,7 +89,7 @@ func command() *cobra.Command {
 	q := &c.Quirks
 	f.BoolVar(&q.NoEcho, "no-echo", false, "do not repeat command lines")
 	f.BoolVar(&q.Prefill, "prefill", false, "put a failed command behind the next prompt")
-	f.BoolVar(&q.LatePrefill, "late-prefill", false, "the same, but only as the next command has been typed")
+	f.BoolVar(&q.LatePrefill, "late-prefill", false, "put a failed command behind the next prompt, but only as the next one has been typed")
 	f.BoolVar(&q.CloseAfterError, "close-after-error", false, "hang up after an error, without a prompt")
 	f.IntVar(&q.NameColumns, "name-columns", 15, "where tables break names")
 	f.IntVar(&q.InitiatorColumns, "initiator-columns", 29, "where the access table breaks initiators")

@@ -320,7 +320,7 @@ func arguments(names ...string) cobra.PositionalArgs {
 		case len(args) < len(needed):
 			return fmt.Errorf("%s: %s is missing; see %s --help", cmd.CommandPath(), needed[len(args)], cmd.CommandPath())
 		case len(args) > len(names):
-			return fmt.Errorf("%s: %q is too much; see %s --help", cmd.CommandPath(), args[len(names)], cmd.CommandPath())
+			return fmt.Errorf("%s: %q is one argument too many; see %s --help", cmd.CommandPath(), args[len(names)], cmd.CommandPath())
 		}
 		return nil
 	}

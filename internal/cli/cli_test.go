@@ -140,7 +140,7 @@ func TestUsage(t *testing.T) {
 	s.fails(1, `no command is called "nod"; see crowbar --help`, "nod")
 	s.fails(1, `no command is called "lits"; see crowbar node --help`, "node", "lits")
 	s.fails(1, "NODE is missing; see crowbar node show --help", "node", "show")
-	s.fails(1, `"b" is too much`, "node", "show", "a", "b")
+	s.fails(1, `"b" is one argument too many`, "node", "show", "a", "b")
 	s.fails(1, "unknown flag: --foo; see crowbar node list --help", "node", "list", "--foo")
 	s.fails(1, `output "yaml" is not known; give -o table or -o json`, "node", "list", "-o", "yaml")
 	s.fails(1, "no node given", "node", "allocate")

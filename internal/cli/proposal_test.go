@@ -62,8 +62,8 @@ func TestProposalNamedInOne(t *testing.T) {
 	typing(s, replace("7", "9"))
 	s.ok("proposal", "edit", "rack/second")
 	for args, says := range map[string]string{
-		"show rack/second third":      `"third" is too much`,
-		"diff rack/second 1 2 3":      `"3" is too much`,
+		"show rack/second third":      `"third" is one argument too many`,
+		"diff rack/second 1 2 3":      `"3" is one argument too many`,
 		"rollback rack/second":        "N is missing",
 		"merge rack/second":           "FROM is missing",
 		"show rack/":                  `"rack/" is no BARCLAMP/NAME: `,

@@ -77,7 +77,7 @@ func TestServerRefusesToStart(t *testing.T) {
 	refused(t, "--speed -1", "--data-dir", fresh, "--simulate", "--speed", "-1")
 	refused(t, `"noise" is not known`, "--data-dir", fresh, "--log-level", "noise")
 	refused(t, `"nobody"`, "--data-dir", fresh, "--without", "nobody", "--listen", "127.0.0.1:0")
-	refused(t, `"extra" is too much`, "--data-dir", fresh, "extra")
+	refused(t, `"extra" is one argument too many`, "--data-dir", fresh, "extra")
 	refused(t, "no data directory", "--data-dir", "", "--listen", "127.0.0.1:0")
 	require.NoDirExists(t, fresh)
 }

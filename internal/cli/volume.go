@@ -52,6 +52,8 @@ func (a *app) volumeCommand() *cobra.Command {
 	c.Long = "volume works on the back ends of a configuration, without a server. The configuration is Crowbar's:\n" +
 		`{"volumes":[{"backend_driver":"eqlx","backend_name":"eqlx1","eqlx":{...}}]}; its older forms and whole` + "\n" +
 		"cinder and nova proposals are read, too. docs/volumes.md lists the options.\n\n" +
+		"VOLUME is an ID of yours: up to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit.\n" +
+		"Upper and lower case differ. What the back end calls it is shown as NAME THERE.\n\n" +
 		sizesMean + "\n\n" +
 		"A command may be repeated: what is there already, and is what was asked for, is returned.\n" +
 		"Exit status: 0 done, 1 error, 3 not confirmed, 4 something else is there or in the way."

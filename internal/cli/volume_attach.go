@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,14 +17,20 @@ func connectorFlags(c *cobra.Command, to *storage.Connector) {
 	f := c.Flags()
 	f.StringVar(&to.Host, "host", "", "name of the machine")
 	f.StringVar(&to.Initiator, "initiator", "", "its iSCSI name, from /etc/iscsi/initiatorname.iscsi there")
-	f.StringVar(&to.Address, "ip", "", "its address")
+	f.StringVar(&to.Address, "ip", "", "its IP address")
 	f.BoolVar(&to.Multipath, "multipath", false, "it uses multipath")
 }
 
-// known refuses a machine without a name.
+// known refuses a machine without a name, or with an address that is none.
 func known(volume string, c storage.Connector) error {
 	if c.Host == "" && c.Initiator == "" {
 		return fmt.Errorf("which machine is it about, for %s? Give --host or --initiator", volume)
+	}
+	if c.Address == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(c.Address); err != nil {
+		return fmt.Errorf("--ip %q: expected an IP address", c.Address)
 	}
 	return nil
 }

@@ -154,7 +154,7 @@ func TestVolumeFromImage(t *testing.T) {
 	require.Contains(t, s.ok("volume", "create", "big", "--image", "memory://debian", "--size", "4G"), "big     4 GiB")
 	s.fails(1, `create v on a: image "memory://fedora": not found`+"\n", "volume", "create", "v", "--image", "memory://fedora")
 	s.fails(1, "expected memory://NAME", "volume", "create", "v", "--image", "debian")
-	s.fails(1, "[from-snapshot image] were all set", "volume", "create", "v", "--image", "memory://debian", "--from-snapshot", "boot@s")
+	s.fails(1, "give --from-snapshot or --image, not both", "volume", "create", "v", "--image", "memory://debian", "--from-snapshot", "boot@s")
 	s.fails(4, "exists already", "volume", "create", "boot", "--image", "memory://debian", "--size", "4G")
 	drivers["a"].Inject(memory.Fault{Op: "create from image", Before: fmt.Errorf("%w: it is on another cluster", storage.ErrUnsupported)})
 	s.fails(1, "it is on another cluster; read the image and import it: crowbar volume import v FILE", "volume", "create", "v", "--image", "memory://debian")

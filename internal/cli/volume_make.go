@@ -57,6 +57,8 @@ func (v *volumes) createCommand() *cobra.Command {
 		RunE: v.ask(func(ctx context.Context, m *storage.Manager, args []string) error {
 			spec := storage.VolumeSpec{ID: args[0], SizeBytes: int64(size)}
 			switch {
+			case from != "" && image != "":
+				return errors.New("give --from-snapshot or --image, not both")
 			case from != "":
 				return v.createFrom(ctx, m, spec, from)
 			case image != "":
@@ -81,7 +83,6 @@ func (v *volumes) createCommand() *cobra.Command {
 	c.Flags().Var(&size, "size", "size of the volume")
 	c.Flags().StringVar(&from, "from-snapshot", "", "VOLUME@SNAPSHOT whose contents it gets; --size may be left out then")
 	c.Flags().StringVar(&image, "image", "", "LOCATION of an image that it stands on; --size may be left out then")
-	c.MarkFlagsMutuallyExclusive("from-snapshot", "image")
 	return c
 }
 

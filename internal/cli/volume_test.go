@@ -465,4 +465,5 @@ func TestVolumeDetachIsNamed(t *testing.T) {
 		s.ok("volume", "detach", "db", "--initiator", name)
 	}
 	s.ok("volume", "delete", "db")
+	s.fails(1, `--ip "300.1.2.3": expected an IP address`, "volume", "attach", "db", "--initiator", node1, "--ip", "300.1.2.3")
 }
