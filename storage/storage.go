@@ -62,7 +62,8 @@ type Driver interface {
 	// Check tells whether the back end can be reached and used, changing nothing.
 	Check(ctx context.Context) error
 	// Create makes an empty volume of at least the size asked for. ErrExists: there is one of
-	// this ID, whatever its size. A Create that fails leaves no volume behind.
+	// this ID, whatever its size. ErrInvalid: a size below 1. A Create that fails leaves no volume
+	// behind.
 	Create(ctx context.Context, v VolumeSpec) (*Volume, error)
 	// Get returns the volume as the back end has it, or ErrNotFound.
 	Get(ctx context.Context, id string) (*Volume, error)

@@ -187,6 +187,13 @@ func TestBroken(t *testing.T) {
 			return h
 		})
 	}
+	if name == "suite" {
+		Run(t, func(t *testing.T) Harness {
+			b, h := testHarness(t)
+			breaks()[way]["undeclared"](b, &h)
+			return h
+		})
+	}
 	for _, rule := range rules() {
 		if rule.name == name {
 			b, h := testHarness(t)
@@ -216,12 +223,21 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 	}
 }
 
-// mustFail runs TestBroken in a process of its own, as a test cannot fail inside another.
-func mustFail(t *testing.T, broken string) {
+// Who writes a driver meets this first.
+func TestUndeclaredIsToldInWords(t *testing.T) {
+	out := mustFail(t, "suite/what is unsupported is declared")
+	require.Contains(t, out, "the driver is no storage.Lister: make it one, or name it in Harness.Unsupported")
+	require.NotContains(t, out, "panic")
+}
+
+// mustFail runs TestBroken in a process of its own, as a test cannot fail inside another, and
+// returns what it printed.
+func mustFail(t *testing.T, broken string) string {
 	t.Helper()
 	command := exec.Command(os.Args[0], "-test.run=^TestBroken$", "-test.timeout=300s", "-rapid.nofailfile", "-rapid.checks=1000")
 	command.Env = append(os.Environ(), breakVariable+"="+broken)
 	out, err := command.CombinedOutput()
 	require.Error(t, err, "%s: not found", broken)
 	require.Regexp(t, regexp.MustCompile(`(?m)^--- FAIL: TestBroken`), string(out), broken)
+	return string(out)
 }

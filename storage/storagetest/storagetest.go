@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,9 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 			h := harness(t)
 			if rule.needs != "" && slices.Contains(h.Unsupported, rule.needs) {
 				t.Skipf("declared unsupported: %s", rule.needs)
+			}
+			if rule.needs != "" && !slices.Contains(storage.Features(h.Driver), rule.needs) {
+				t.Fatalf("the driver is no storage.%s: make it one, or name it in Harness.Unsupported", rule.needs)
 			}
 			rule.run(t, h)
 		})
@@ -216,9 +220,18 @@ func unsupported(t *testing.T, h Harness) {
 	}
 	features := storage.Features(h.Driver)
 	require.Equal(t, features, b.Features())
+	var undeclared []string
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		if !slices.Contains(features, name) && !slices.Contains(h.Unsupported, name) {
+			undeclared = append(undeclared, name)
+		}
+	}
+	require.Empty(t, undeclared, "the driver is none of these: make it one, or name it in Harness.Unsupported")
+	for _, name := range h.Unsupported {
+		require.NotContains(t, features, name, "the driver is one: do not name it in Harness.Unsupported")
+	}
 	for name := range calls {
 		has := slices.Contains(features, name)
-		require.NotEqual(t, has, slices.Contains(h.Unsupported, name), "%s: what the driver has and what is declared unsupported", name)
 		for _, call := range calls[name] {
 			switch err := call(); {
 			case name == "Disconnector" && !has:
