@@ -62,7 +62,7 @@ func (a *allocation) run(ctx context.Context, c *client.Client, args []string) e
 		destroys = destroys || len(p.Destructions) > 0
 	}
 	if destroys {
-		err := a.agree(a.yes || a.allowDestroy, "not allocated: it destroys data", "allow it with --yes", "destroy the data on these disks?")
+		err := a.agree(ctx, a.yes || a.allowDestroy, "not allocated: it destroys data", "allow it with --yes", "destroy the data on these disks?")
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,8 @@ func refusal(text string) error {
 }
 
 // agree asks a question on a terminal; elsewhere a flag must have said yes. What is refused is
-// said with why and, without a terminal, the remedy.
-func (a *app) agree(yes bool, refused, remedy, question string) error {
+// said with why and, without a terminal, the remedy. An interrupt is no yes.
+func (a *app) agree(ctx context.Context, yes bool, refused, remedy, question string) error {
 	if yes {
 		return nil
 	}
@@ -25,7 +26,11 @@ func (a *app) agree(yes bool, refused, remedy, question string) error {
 		return refusal(refused + "; " + remedy)
 	}
 	fmt.Fprint(a.Stderr, question+" [y/N] ")
-	answer, err := bufio.NewReader(a.Stdin).ReadString('\n')
+	answer, err := bufio.NewReader(&interruptible{r: a.Stdin, ended: ctx.Done(), why: ctx.Err}).ReadString('\n')
+	if ctx.Err() != nil {
+		fmt.Fprintln(a.Stderr) // the line of the question
+		return refusal(refused + "; interrupted")
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

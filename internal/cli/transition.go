@@ -59,7 +59,7 @@ func (a *transition) run(ctx context.Context, c *client.Client, name, state stri
 			return err
 		}
 		if inUse := n.Allocated || n.State == lifecycle.Ready; inUse && n.State != state {
-			if err := a.confirm(n, state); err != nil {
+			if err := a.confirm(ctx, n, state); err != nil {
 				return err
 			}
 		}
@@ -76,14 +76,14 @@ func (a *transition) run(ctx context.Context, c *client.Client, name, state stri
 }
 
 // confirm shows what the node does now and asks.
-func (a *transition) confirm(n *client.Node, state string) error {
+func (a *transition) confirm(ctx context.Context, n *client.Node, state string) error {
 	var w io.Writer = a.Stdout
 	if a.output == "json" {
 		w = a.Stderr
 	}
 	lines(w, "%s is in %s; roles: %s; proposals that name it: %s", n.Name, stateOf(*n),
 		orDash(strings.Join(n.Roles, ", ")), orDash(strings.Join(proposalsOf(n), ", ")))
-	return a.agree(a.yes, "not done: the node is in use", "allow it with --yes", fmt.Sprintf("%s %s?", state, wording.Node(n.Name)))
+	return a.agree(ctx, a.yes, "not done: the node is in use", "allow it with --yes", fmt.Sprintf("%s %s?", state, wording.Node(n.Name)))
 }
 
 func proposalsOf(n *client.Node) []string {

@@ -264,7 +264,7 @@ func (v *volumes) deleteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = v.sure(yes, "not deleted: "+args[0]+" keeps its data",
+			err = v.sure(ctx, yes, "not deleted: "+args[0]+" keeps its data",
 				fmt.Sprintf("Destroy %s, %s, on %s, and its data?", args[0], volumeSize(volume.SizeBytes), b.Name()))
 			if err != nil {
 				return err
@@ -290,7 +290,7 @@ func snapshotID(text string) (volume, snapshot string, err error) {
 
 // sure asks on a terminal before data is lost. Elsewhere the request is enough: volumes are
 // deleted on request, without a grant.
-func (v *volumes) sure(yes bool, refused, question string) error {
+func (v *volumes) sure(ctx context.Context, yes bool, refused, question string) error {
 	asks := v.IsTerminal(v.Stdin) && v.IsTerminal(v.Stderr)
-	return v.agree(yes || !asks, refused, "", question)
+	return v.agree(ctx, yes || !asks, refused, "", question)
 }

@@ -121,7 +121,7 @@ func (v *volumes) losing(use, short, refused, question string,
 			if _, err := b.GetSnapshot(ctx, volume, snapshot); err != nil {
 				return err
 			}
-			if err := v.sure(yes, refused, question+": "+volume+"@"+snapshot+" on "+b.Name()+"?"); err != nil {
+			if err := v.sure(ctx, yes, refused, question+": "+volume+"@"+snapshot+" on "+b.Name()+"?"); err != nil {
 				return err
 			}
 			return do(ctx, b, volume, snapshot)

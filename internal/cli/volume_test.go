@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/crowbarkit/crowbarkit/crowbar/client"
+	"github.com/crowbarkit/crowbarkit/internal/cli"
 	"github.com/crowbarkit/crowbarkit/storage"
 	"github.com/crowbarkit/crowbarkit/storage/eqlx/eqlxsim"
 	"github.com/crowbarkit/crowbarkit/storage/memory"
@@ -467,3 +469,33 @@ func TestVolumeDetachIsNamed(t *testing.T) {
 	s.ok("volume", "delete", "db")
 	s.fails(1, `--ip "300.1.2.3": expected an IP address`, "volume", "attach", "db", "--initiator", node1, "--ip", "300.1.2.3")
 }
+
+// An interrupt at the question is a no, and at once.
+func TestVolumeQuestionInterrupted(t *testing.T) {
+	s, _ := memoryShell(t, "a")
+	s.ok("volume", "create", "db", "--size", "1G")
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	keyboard, typed := io.Pipe()
+	read := make(chan struct{})
+	var stderr bytes.Buffer
+	code := cli.Crowbar(ctx, cli.Process{
+		Args: []string{"volume", "delete", "db"}, Stderr: &stderr, Drivers: s.drivers,
+		Stdin: readerFunc(func(p []byte) (int, error) {
+			defer close(read)
+			interrupt()
+			return keyboard.Read(p) // nobody types
+		}),
+		Getenv:     func(name string) string { return s.env[name] },
+		IsTerminal: func(any) bool { return true },
+	})
+	require.Equal(t, 3, code)
+	require.Contains(t, stderr.String(), "[y/N] \ncrowbar: not deleted: db keeps its data; interrupted\n")
+	require.NoError(t, typed.Close())
+	<-read
+	s.ok("volume", "show", "db")
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
