@@ -33,6 +33,13 @@ func (v *volumes) openers() map[string]storage.Opener {
 			return driver, err
 		}
 	}
+	for _, b := range v.config.Volumes {
+		if openers[b.Driver] == nil && v.backend != "" && v.backend != b.Name {
+			openers[b.Driver] = func(context.Context, string, json.RawMessage, storage.Deps) (storage.Driver, error) {
+				return absent{errors.New("not opened")}, nil
+			}
+		}
+	}
 	return openers
 }
 

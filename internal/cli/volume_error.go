@@ -164,6 +164,8 @@ func (v *volumes) remedy(op *storage.OpError) string {
 	switch {
 	case errors.Is(op, storage.ErrUnknownOutcome) && op.ID != "":
 		return "; look before repeating it: " + v.look(op)
+	case errors.Is(op, storage.ErrInvalid) && strings.Contains(op.ID, "@") && (v.verb == "delete" || v.verb == "show"):
+		return "; of a snapshot: " + v.command(op, "snapshot "+v.verb+" "+op.ID)
 	case op.Op == "create from image" && errors.Is(op, storage.ErrUnsupported):
 		return "; read the image and import it: " + v.command(op, "import "+op.ID+" FILE")
 	case op.Op == "create from image" && errors.Is(op, storage.ErrNotFound):

@@ -366,6 +366,12 @@ func TestVolumeConfig(t *testing.T) {
 	_, _, stderr := s.run("volume", "list")
 	require.NotContains(t, stderr, "4711")
 
+	// One of a driver that is not here is not in the way of the one that is meant.
+	write(`{"volumes":[{"backend_driver":"netapp","backend_name":"n","netapp":{}},{"backend_driver":"eqlx","backend_name":"a","eqlx":{"san_ip":"h","san_password":"x"}}]}`)
+	s.fails(1, `/volumes/0/backend_driver: "netapp", expected one of: eqlx, rbd`, "volume", "backend", "list")
+	s.fails(1, `/volumes/0/backend_driver: "netapp", expected one of: eqlx, rbd`, "volume", "backend", "list", "--backend", "n")
+	require.Contains(t, s.ok("volume", "backend", "list", "--backend", "a"), "a        eqlx    clone, ")
+
 	// A proposal of 2012.
 	group, port := serveGroup(t, eqlxsim.Config{Password: "12345"})
 	write(fmt.Sprintf(`{"attributes": {"nova": {"volume": {"volume_type": "eqlx", "local_file": "/var/lib/nova/volume.raw",
@@ -467,6 +473,7 @@ func TestVolumeDetachIsNamed(t *testing.T) {
 		s.ok("volume", "detach", "db", "--initiator", name)
 	}
 	s.ok("volume", "delete", "db")
+	s.fails(1, "of a snapshot: crowbar volume snapshot delete db@s\n", "volume", "delete", "db@s")
 	s.fails(1, `--ip "300.1.2.3": expected an IP address`, "volume", "attach", "db", "--initiator", node1, "--ip", "300.1.2.3")
 }
 
