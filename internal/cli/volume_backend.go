@@ -51,7 +51,8 @@ func (v *volumes) backendPurgeCommand() *cobra.Command {
 type backendInfo struct {
 	Backend  string   `json:"backend"`
 	Driver   string   `json:"driver"`
-	Features []string `json:"features"`
+	Features []string `json:"features"` // interfaces of package storage
+	Commands []string `json:"commands"` // that they make possible
 	Problem  string   `json:"problem,omitempty"`
 }
 
@@ -62,7 +63,7 @@ func (v *volumes) backendList(_ context.Context, m *storage.Manager, _ []string)
 		if err != nil {
 			return err
 		}
-		info := backendInfo{Backend: name, Driver: v.driver(name), Features: b.Features()}
+		info := backendInfo{Backend: name, Driver: v.driver(name), Features: b.Features(), Commands: commandsOf(b.Features())}
 		if info.Features == nil {
 			info.Features = []string{}
 		}
@@ -76,7 +77,7 @@ func (v *volumes) backendList(_ context.Context, m *storage.Manager, _ []string)
 	}
 	t := newTable("BACKEND", "DRIVER", "CAN ALSO")
 	for _, f := range found {
-		s, can := plain, featureWords(f.Features)
+		s, can := plain, strings.Join(f.Commands, ", ")
 		if f.Problem != "" {
 			s, can = red, f.Problem
 		}
@@ -85,21 +86,21 @@ func (v *volumes) backendList(_ context.Context, m *storage.Manager, _ []string)
 	return v.print(v.Stdout, t)
 }
 
-// featureWords are the commands that the optional interfaces of package storage make possible.
-func featureWords(features []string) string {
+// commandsOf are the commands that the optional interfaces of package storage make possible.
+func commandsOf(features []string) []string {
 	commands := map[string]string{
 		"Lister": "list", "Extender": "extend", "Snapshotter": "snapshot", "Cloner": "clone",
 		"Reverter": "snapshot revert", "Adopter": "manage", "ImageStreamer": "import, export", "ImageCloner": "create --image",
 		"TrashPurger": "backend purge", "Limiter": "qos",
 	}
-	var can []string
+	can := []string{}
 	for _, f := range features {
 		if command := commands[f]; command != "" {
 			can = append(can, command)
 		}
 	}
 	slices.Sort(can)
-	return strings.Join(can, ", ")
+	return can
 }
 
 // driver is the driver of a back end.

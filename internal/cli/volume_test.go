@@ -164,7 +164,9 @@ func TestVolumeBackends(t *testing.T) {
 	require.Equal(t, float64(1000<<30), stats["total_bytes"])
 	require.Equal(t, float64(20000<<30), stats["virtual_free_bytes"])
 	require.Contains(t, s.ok("volume", "backend", "stats"), "eqlx1    iscsi     0        1000 GiB  1000 GiB  0 B          19.53 TiB")
-	features := s.read("volume", "backend", "list").([]any)[0].(map[string]any)["features"]
+	listed := s.read("volume", "backend", "list").([]any)[0].(map[string]any)
+	require.Equal(t, []any{"clone", "extend", "list", "manage", "snapshot"}, listed["commands"], "as the table says")
+	features := listed["features"]
 	require.Contains(t, features, "Snapshotter")
 	require.NotContains(t, features, "ImageStreamer")
 	s.fails(1, "export db on eqlx1: the driver eqlx cannot do that; see crowbar volume backend list", "volume", "export", "db", filepath.Join(t.TempDir(), "f"))
@@ -458,6 +460,17 @@ func TestVolumeFailuresAsJSON(t *testing.T) {
 	var found []any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &found), "one document: %s", stdout)
 	require.Len(t, found, 1)
+}
+
+// What a group of old firmware does not know is no news at each command.
+func TestVolumeOnOldFirmware(t *testing.T) {
+	s, _ := eqlxShell(t, eqlxsim.Config{Quirks: eqlxsim.Quirks{RoughSizes: true, Prefill: true}})
+	code, stdout, stderr := s.run("volume", "create", "db", "--size", "1G")
+	require.Equal(t, 0, code)
+	require.Contains(t, stdout, "volume-db")
+	require.Empty(t, stderr)
+	_, _, stderr = s.run("volume", "show", "db", "-v")
+	require.Contains(t, stderr, "the group does not know a setting")
 }
 
 // Every connection that is in the way has its command, by whatever name the machine goes.

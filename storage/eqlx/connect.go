@@ -105,7 +105,7 @@ func (p *pool) shell(ctx context.Context, c *conn) error {
 		p.mu.Lock()
 		p.lacks = append(p.lacks, said.Command)
 		p.mu.Unlock()
-		p.log.Info("the group does not know a setting", "error", said)
+		p.log.Debug("the group does not know a setting", "error", said)
 		return errLacks
 	}
 	if err != nil {
