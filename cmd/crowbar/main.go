@@ -1,4 +1,4 @@
-// Command crowbar shows and steers a crowbar-server.
+// Command crowbar shows and steers a crowbar-server; demo, hardware and volume need none.
 package main
 
 import (

@@ -238,7 +238,7 @@ func exitStatus(err error) int {
 // root makes the command crowbar.
 func (a *app) root() *cobra.Command {
 	root := group("crowbar", "turn racks of bare metal into running clusters", a.commands()...)
-	root.Long = "crowbar shows and steers a crowbar-server."
+	root.Long = "crowbar shows and steers a crowbar-server; demo, hardware and volume need none."
 	server := a.Getenv("CROWBAR_SERVER")
 	if server == "" {
 		server = client.DefaultURL
