@@ -102,9 +102,6 @@ func (v *volumes) explained(err error) error {
 		}
 		return &volumeError{fmt.Sprintf("interrupted: %s: it may or may not have happened%s", where, v.remedy(op)), err}
 	}
-	if why := v.broken[op.Backend]; why != nil { // whatever was asked for, that it cannot be asked is the reason
-		return &volumeError{where + ": " + bare(why), err}
-	}
 	if op.Err == storage.ErrUnsupported { //nolint:errorlint // a driver that cannot do it at all; one that says why wraps it
 		return &volumeError{fmt.Sprintf("%s: the driver %s cannot do that; see crowbar volume backend list", where, v.driver(op.Backend)), err}
 	}
