@@ -76,11 +76,17 @@ func (b *Backend) Unmanage(ctx context.Context, id string) (name string, err err
 		if !errors.Is(err, ErrUnknownOutcome) {
 			return err
 		}
-		switch _, look := b.driver.Get(ctx, id); {
-		case look == nil:
+		_, look := b.driver.Get(ctx, id)
+		if look == nil {
+			lost := err
 			c.again(err)
 			name, err = driver.Unmanage(ctx, id)
-		case errors.Is(look, ErrNotFound):
+			if !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			err, look = lost, err // the lost request arrived in between
+		}
+		if errors.Is(look, ErrNotFound) {
 			err = fmt.Errorf("it was given up, but the answer with its name got lost; list what is manageable: %w", err)
 		}
 		return err

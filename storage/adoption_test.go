@@ -35,10 +35,6 @@ func TestAdoption(t *testing.T) {
 	require.ErrorContains(t, err, `it is called "volume-web" there`)
 	_, err = b.Manage(ctx, "none", "lun-8")
 	require.ErrorIs(t, err, storage.ErrNotFound)
-	// The first request arrives after it was looked for, and the second one comes too late.
-	v, err = manage(t, &overtaken{Driver: d}, storage.Config{}).Manage(ctx, "late", "lun-9")
-	require.NoError(t, err)
-	require.Equal(t, "late", v.ID)
 	for _, name := range []string{"", "a\rb", "a\x00", string(make([]byte, 256)), "\xff"} {
 		_, err = b.Manage(ctx, "x", name)
 		require.ErrorIs(t, err, storage.ErrInvalid, "%q", name)
@@ -56,23 +52,75 @@ func TestAdoption(t *testing.T) {
 	require.ErrorContains(t, err, "it was given up, but the answer with its name got lost; list what is manageable")
 	found, err := b.Manageable(ctx, "", 10)
 	require.NoError(t, err)
-	require.Equal(t, []storage.Manageable{{Name: "unmanaged-db", SizeBytes: 4 * mib}, {Name: "unmanaged-web", SizeBytes: mib}}, found)
+	require.Equal(t, []storage.Manageable{{Name: "lun-9", SizeBytes: mib}, {Name: "unmanaged-db", SizeBytes: 4 * mib}, {Name: "unmanaged-web", SizeBytes: mib}}, found)
 }
 
-// overtaken is a driver whose first Manage gets lost on its way and arrives with the second one.
+// overtaken is a driver whose first request gets lost on its way and arrives just before the second one.
 type overtaken struct {
 	*memory.Driver
 	calls int
 }
 
-func (o *overtaken) Manage(ctx context.Context, id, name string) (*storage.Volume, error) {
+func (o *overtaken) late(do func() error) error {
 	if o.calls++; o.calls == 1 {
-		return nil, errLost
+		return errLost
 	}
-	if _, err := o.Driver.Manage(ctx, id, name); err != nil {
-		return nil, err
+	if err := do(); err != nil {
+		return err
 	}
-	return o.Driver.Manage(ctx, id, name)
+	return do()
+}
+
+func (o *overtaken) Create(ctx context.Context, spec storage.VolumeSpec) (v *storage.Volume, err error) {
+	err = o.late(func() error { v, err = o.Driver.Create(ctx, spec); return err })
+	return v, err
+}
+
+func (o *overtaken) Delete(ctx context.Context, id string) error {
+	return o.late(func() error { return o.Driver.Delete(ctx, id) })
+}
+
+func (o *overtaken) CreateSnapshot(ctx context.Context, volume, id string) (s *storage.Snapshot, err error) {
+	err = o.late(func() error { s, err = o.Driver.CreateSnapshot(ctx, volume, id); return err })
+	return s, err
+}
+
+func (o *overtaken) DeleteSnapshot(ctx context.Context, volume, id string) error {
+	return o.late(func() error { return o.Driver.DeleteSnapshot(ctx, volume, id) })
+}
+
+func (o *overtaken) Manage(ctx context.Context, id, name string) (v *storage.Volume, err error) {
+	err = o.late(func() error { v, err = o.Driver.Manage(ctx, id, name); return err })
+	return v, err
+}
+
+func (o *overtaken) Unmanage(ctx context.Context, id string) (name string, err error) {
+	err = o.late(func() error { name, err = o.Driver.Unmanage(ctx, id); return err })
+	return name, err
+}
+
+// The first request arrives after it was looked for, and the second one comes too late: what was
+// asked for has happened.
+func TestLateRequests(t *testing.T) {
+	ctx := t.Context()
+	d, err := memory.New(memory.Config{})
+	require.NoError(t, err)
+	late := func() *storage.Backend { return manage(t, &overtaken{Driver: d}, storage.Config{}) }
+	v, err := late().Create(ctx, storage.VolumeSpec{ID: "v", SizeBytes: mib})
+	require.NoError(t, err)
+	require.Equal(t, "v", v.ID)
+	s, err := late().CreateSnapshot(ctx, "v", "s")
+	require.NoError(t, err)
+	require.Equal(t, &storage.Snapshot{ID: "s", VolumeID: "v", SizeBytes: mib}, s)
+	require.NoError(t, late().DeleteSnapshot(ctx, "v", "s"))
+	_, err = late().Unmanage(ctx, "v")
+	require.ErrorIs(t, err, storage.ErrUnknownOutcome, "not that there is no such volume")
+	require.NotErrorIs(t, err, storage.ErrNotFound)
+	require.ErrorContains(t, err, "it was given up, but the answer with its name got lost")
+	v, err = late().Manage(ctx, "w", "unmanaged-v")
+	require.NoError(t, err)
+	require.Equal(t, "w", v.ID)
+	require.NoError(t, late().Delete(ctx, "w"))
 }
 
 func TestQoSCheck(t *testing.T) {

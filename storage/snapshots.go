@@ -27,20 +27,22 @@ func checkSnapshotID(id string) error {
 func (b *Backend) CreateSnapshot(ctx context.Context, volumeID, id string) (snapshot *Snapshot, err error) {
 	driver, o := b.aboutSnapshot("create snapshot", volumeID, id)
 	err = b.run(ctx, o, func(ctx context.Context, c *call) error {
-		snapshot, err = driver.CreateSnapshot(ctx, volumeID, id)
-		lost := errors.Is(err, ErrUnknownOutcome)
-		if !lost && !errors.Is(err, ErrExists) {
+		for try := 1; ; try++ {
+			snapshot, err = driver.CreateSnapshot(ctx, volumeID, id)
+			lost := errors.Is(err, ErrUnknownOutcome)
+			if !lost && !errors.Is(err, ErrExists) {
+				return err
+			}
+			there, look := driver.GetSnapshot(ctx, volumeID, id)
+			switch {
+			case look == nil:
+				snapshot, err = there, nil
+			case lost && errors.Is(look, ErrNotFound) && try == 1:
+				c.again(err)
+				continue
+			}
 			return err
 		}
-		there, look := driver.GetSnapshot(ctx, volumeID, id)
-		switch {
-		case look == nil:
-			snapshot, err = there, nil
-		case lost && errors.Is(look, ErrNotFound):
-			c.again(err)
-			snapshot, err = driver.CreateSnapshot(ctx, volumeID, id)
-		}
-		return err
 	})
 	return snapshot, err
 }
