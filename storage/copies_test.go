@@ -264,6 +264,61 @@ func TestHalfMadeVolumes(t *testing.T) {
 	}
 }
 
+// blind is a driver that cannot be looked at or compared with at the wrong moment.
+type blind struct {
+	*halfway
+	get   []error // of the next Gets; nil: it works
+	stats func(context.Context) error
+}
+
+func (b *blind) Get(ctx context.Context, id string) (*storage.Volume, error) {
+	if len(b.get) > 0 {
+		err := b.get[0]
+		if b.get = b.get[1:]; err != nil {
+			return nil, err
+		}
+	}
+	return b.halfway.Get(ctx, id)
+}
+
+func (b *blind) Stats(ctx context.Context) (*storage.Stats, error) {
+	if err := b.stats(ctx); err != nil {
+		return nil, err
+	}
+	return b.halfway.Stats(ctx)
+}
+
+// What may be another process's volume is not deleted because nobody could look whether it is half
+// made, and who cannot look does not wait for ever.
+func TestCopiesThatCannotBeLookedAt(t *testing.T) {
+	down := fmt.Errorf("dial: %w", storage.ErrUnavailable)
+	fine := func(context.Context) error { return nil }
+	for name, d := range map[string]*blind{
+		"cannot look":    {get: []error{nil, down}, stats: fine},
+		"cannot compare": {stats: func(context.Context) error { return down }},
+		"hangs":          {stats: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d.halfway = &halfway{Driver: newFlaky(t).Driver}
+				_, err := d.Create(t.Context(), storage.VolumeSpec{ID: "v", SizeBytes: mib})
+				require.NoError(t, err)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				now := half{size: 2 * mib, err: errLost}
+				if name == "hangs" {
+					now.end = cancel
+				}
+				d.plan = []half{now}
+				_, err = manage(t, d, storage.Config{}).Clone(ctx, storage.VolumeSpec{ID: "w", SizeBytes: 2*mib - 1}, "v")
+				require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+				require.NotErrorIs(t, err, storage.ErrUnavailable)
+				require.Zero(t, d.deletes)
+			})
+		})
+	}
+}
+
 func TestCopiesOfThemselves(t *testing.T) {
 	f := newFlaky(t)
 	b := manage(t, f, storage.Config{})

@@ -66,11 +66,11 @@ func (b *Backend) same(ctx context.Context, spec VolumeSpec, there *Volume) (*Vo
 
 // copyOf is create for volumes that take long to make. It looks first; what is there after the
 // driver says that it may have made something, and is not what was asked for, is therefore its own
-// and removed, even when ctx has ended. What looks whole it leaves: another process may have made
-// it. After any other error the driver has left nothing, and nothing is touched.
+// and removed, even when ctx has ended. What looks whole, or cannot be compared, it leaves: another
+// process may have made it. After any other error the driver has left nothing, and nothing is touched.
 //
-// accept returns a volume that is there if it is what was asked for. redo prepares a second
-// do; nil: there can be none.
+// accept returns a volume that is there if it is what was asked for, and ErrExists if it is not.
+// redo prepares a second do; nil: there can be none.
 func (c *call) copyOf(ctx context.Context, id string,
 	accept func(context.Context, *Volume) (*Volume, error), do func() (*Volume, error), redo func() error,
 ) (*Volume, error) {
@@ -98,20 +98,20 @@ func (c *call) copyOf(ctx context.Context, id string,
 			}
 			return volume, err
 		}
-		there, look := c.look(ctx, id)
-		if look == nil {
-			whole, _ := accept(context.WithoutCancel(ctx), there)
-			switch {
-			case whole != nil && ctx.Err() == nil:
+		switch there, look := c.look(ctx, id); {
+		case look == nil:
+			whole, differs := c.compare(ctx, there, accept)
+			if whole != nil && ctx.Err() == nil {
 				return whole, nil
-			case whole != nil:
-				return nil, err // who asked is gone, and whose it is cannot be told
 			}
-		}
-		if !errors.Is(look, ErrNotFound) {
+			if !errors.Is(differs, ErrExists) {
+				return nil, err // it is whole, or nobody can tell; who asked may be gone, and whose it is cannot be told
+			}
 			if left := c.discard(ctx, id); left != nil {
 				return nil, fmt.Errorf("%w; %v", err, left) //nolint:errorlint // an ErrUnavailable of the cleaning is not the call's
 			}
+		case !errors.Is(look, ErrNotFound): // nothing is deleted unseen
+			return nil, fmt.Errorf("%w; looking for what it left: %v", err, look) //nolint:errorlint // likewise
 		}
 		if c.settled = true; try > 1 || redo == nil || ctx.Err() != nil || redo() != nil {
 			return nil, &undoneError{err}
@@ -125,6 +125,13 @@ func (c *call) look(ctx context.Context, id string) (*Volume, error) {
 	ctx, cancel := Detach(ctx)
 	defer cancel()
 	return c.driver.Get(ctx, id)
+}
+
+// compare is accept, also after the caller has gone.
+func (c *call) compare(ctx context.Context, there *Volume, accept func(context.Context, *Volume) (*Volume, error)) (*Volume, error) {
+	ctx, cancel := Detach(ctx)
+	defer cancel()
+	return accept(ctx, there)
 }
 
 // discard removes what a failed call half made.
