@@ -136,6 +136,9 @@ func (d *Driver) Disconnect(ctx context.Context, id string, c storage.Connector)
 		return err
 	}
 	name := d.volumes.name(id)
+	if _, err := d.show(ctx, name); err != nil {
+		return about(id, err)
+	}
 	records, err := d.access(ctx, name)
 	if err != nil {
 		return about(id, err)

@@ -140,7 +140,10 @@ func (d *Driver) Unmanage(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	own := d.volumes.name(id)
-	var err error
+	_, err := d.show(ctx, own)
+	if err != nil {
+		return "", about(id, err)
+	}
 	for n := 1; n <= 9; n++ {
 		name := d.releasedName(own, n)
 		err = d.taken(ctx, name, d.do(ctx, changes, lit("volume rename"), arg(own), arg(name)))

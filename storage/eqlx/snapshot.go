@@ -338,12 +338,16 @@ func (d *Driver) ListSnapshots(ctx context.Context, volumeID, after string, limi
 	return snapshots, nil
 }
 
-// DeleteSnapshot destroys a snapshot, with one command. Volumes made from it are copies.
+// DeleteSnapshot destroys a snapshot, with two commands. Volumes made from it are copies.
 func (d *Driver) DeleteSnapshot(ctx context.Context, volumeID, id string) error {
 	if err := checkIDs(volumeID, id); err != nil {
 		return err
 	}
-	return aboutSnapshot(volumeID, id, d.deleteSnapshot(ctx, d.volumes.name(volumeID), d.snapshots.name(id)))
+	volumeName := d.volumes.name(volumeID)
+	if _, err := d.show(ctx, volumeName); err != nil {
+		return about(volumeID, err)
+	}
+	return aboutSnapshot(volumeID, id, d.deleteSnapshot(ctx, volumeName, d.snapshots.name(id)))
 }
 
 // CreateFromSnapshot copies a snapshot to a new volume.

@@ -63,9 +63,11 @@ func TestTrace(t *testing.T) {
 			volume select volume-1111 access show
 			-volume select volume-1111 access create initiator iqn.1993-08.org.debian:01:2227dab76162`},
 		{"detach", func() error { return d.Disconnect(ctx, "1111", connector) }, `
+			+volume select volume-1111 show
 			volume select volume-1111 access show
 			+volume select volume-1111 access delete 1`},
 		{"detach again", func() error { return d.Disconnect(ctx, "1111", connector) }, `
+			+volume select volume-1111 show
 			volume select volume-1111 access show`},
 		{"extend", func() error { _, err := d.Extend(ctx, "1111", 3*gb); return err }, `
 			+volume select volume-1111 show
@@ -91,6 +93,7 @@ func TestTrace(t *testing.T) {
 		{"stats", func() error { _, err := d.Stats(ctx); return err }, `
 			pool select default show`},
 		{"unmanage", func() error { _, err := d.Unmanage(ctx, "3333"); return err }, `
+			+volume select volume-3333 show
 			+volume rename volume-3333 unmanaged-volume-3333
 			-volume select volume-3333 description "OpenStack UnManaged"
 			+volume select unmanaged-volume-3333 description "OpenStack UnManaged"`},
@@ -101,12 +104,14 @@ func TestTrace(t *testing.T) {
 			volume select volume-4444 multihost-access enable
 			-volume select volume-4444 show`},
 		{"delete snapshot", func() error { return d.DeleteSnapshot(ctx, "1111", "1") }, `
+			+volume select volume-1111 show
 			volume select volume-1111 snapshot delete snapshot-1`},
 		{"delete a missing snapshot", func() error {
 			err := d.DeleteSnapshot(ctx, "1111", "1")
 			require.ErrorIs(t, err, storage.ErrNotFound)
 			return nil
 		}, `
+			+volume select volume-1111 show
 			volume select volume-1111 snapshot delete snapshot-1
 			-volume select volume-1111 snapshot delete snapshot-1
 			-volume select volume-1111 snapshot delete snapshot-1`},
