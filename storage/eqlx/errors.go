@@ -77,12 +77,11 @@ func errorWords() []struct {
 // commandError makes the typed error of what the group said.
 func commandError(line, message string) *CommandError {
 	e := &CommandError{Command: line, Message: message}
-	lower := strings.ToLower(message)
-	for _, word := range strings.Fields(line) {
-		if word = strings.ToLower(word); !slices.Contains(keywords(), word) {
-			lower = strings.ReplaceAll(lower, word, "")
-		}
-	}
+	own := slices.DeleteFunc(strings.Fields(strings.ToLower(line)), func(word string) bool { return slices.Contains(keywords(), word) })
+	words := slices.DeleteFunc(strings.Fields(strings.ToLower(message)), func(word string) bool {
+		return slices.Contains(own, strings.Trim(word, ".,:;\"'()[]"))
+	})
+	lower := strings.Join(words, " ")
 	for _, w := range errorWords() {
 		if !strings.Contains(lower, w.words) {
 			continue

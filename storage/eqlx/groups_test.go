@@ -310,7 +310,8 @@ func (waiting) After(time.Duration) <-chan time.Time { return nil }
 // The kind of an error is what the group says, not what the command was about.
 func TestKindsOfErrors(t *testing.T) {
 	f := &faults{}
-	group, address := serve(t, eqlxsim.Config{Fault: f.fault, Errors: map[string]string{"Volume %s already exists.": "Duplicate volume name %s."}})
+	group, address := serve(t, eqlxsim.Config{Fault: f.fault, Pools: []eqlxsim.Pool{{Name: "default", CapacityGB: 1000}, {Name: "e", CapacityGB: 1000}},
+		Errors: map[string]string{"Volume %s already exists.": "Duplicate volume name %s."}})
 	o := options(group, address)
 	o.CHAP, o.CHAPUsername, o.CHAPPassword = true, "nobody", chapSecret
 	d := open(t, o)
@@ -330,6 +331,9 @@ func TestKindsOfErrors(t *testing.T) {
 	err = b.Delete(ctx, "connection-busy")
 	require.ErrorIs(t, err, storage.ErrBusy)
 	require.Equal(t, 1, strings.Count(err.Error(), "active connections"))
+	o.Pool = "e"
+	_, err = open(t, o).Create(ctx, storage.VolumeSpec{ID: "v", SizeBytes: 2000 * gib})
+	require.ErrorIs(t, err, storage.ErrNoSpace, "the pool's name is no part of the words of others")
 	o.Pool = "none"
 	var said *eqlx.CommandError
 	err = open(t, o).Check(ctx)
