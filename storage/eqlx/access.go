@@ -126,8 +126,9 @@ func (d *Driver) revoke(ctx context.Context, name string, records []accessRecord
 	return nil
 }
 
-// Disconnect deletes every access record of the initiator; those of others stay, as in a live
-// migration two machines have the volume.
+// Disconnect deletes every access record of the initiator, whoever made it, for whatever address and
+// whether for the volume or its snapshots: what stayed would let the initiator in, or be in the way of
+// Delete. Those of others stay, as in a live migration two machines have the volume.
 func (d *Driver) Disconnect(ctx context.Context, id string, c storage.Connector) error {
 	if err := checkIDs(id); err != nil {
 		return err

@@ -50,8 +50,10 @@
 // Delete refuses while the volume has snapshots, iSCSI connections, or access records: the group
 // would destroy and cut them without a question. What a call made and takes back is looked at in
 // the same way. Connect makes one
-// access record per initiator, never two, and Disconnect deletes it alone, so that during a
-// live migration two machines have the volume. A snapshot is made and then named; one that
+// access record per initiator, never two. Disconnect deletes all records of the initiator, also those
+// that somebody else made for it, such as the duplicates of Cinder's driver: who was detached must not
+// get in again. Records of other initiators stay: during a live migration two machines have the
+// volume. A snapshot is made and then named; one that
 // could not be named is deleted, at once or the next time; it is told from snapshots of
 // schedules by its description.
 //
