@@ -350,9 +350,18 @@ func TestStalledStreams(t *testing.T) {
 		require.ErrorContains(t, err, "nothing moved for 2m0s")
 		require.Equal(t, 12*time.Minute, time.Since(start))
 		require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "nothing is left")
+		require.Equal(t, "timeout", storage.Class(err), "nobody cancelled it")
+		d.lost = errLost
+		_, err = b.Import(t.Context(), storage.VolumeSpec{ID: "w"}, strings.NewReader("image"), 5, nil)
+		require.NotErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "it was removed")
+		_, err = d.Get(t.Context(), "w")
+		require.ErrorIs(t, err, storage.ErrNotFound)
+		d.lost = nil
 		err = b.Export(t.Context(), "v", io.Discard, nil)
 		require.ErrorContains(t, err, "nothing moved for 2m0s")
 		require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "an export changes nothing")
+		require.NotErrorIs(t, err, context.Canceled)
 
 		start, d.steps = time.Now(), 1000
 		err = b.Export(t.Context(), "v", io.Discard, nil)
@@ -365,7 +374,8 @@ func TestStalledStreams(t *testing.T) {
 type streaming struct {
 	*memory.Driver
 	steps int
-	stops bool // then it stands still
+	stops bool  // then it stands still
+	lost  error // what it then cannot say
 }
 
 func (s *streaming) stream(ctx context.Context, progress func(int64, int64)) error {
@@ -379,12 +389,20 @@ func (s *streaming) stream(ctx context.Context, progress func(int64, int64)) err
 	}
 	if s.stops {
 		<-ctx.Done()
+		if s.lost != nil {
+			return fmt.Errorf("%w: %w", s.lost, ctx.Err())
+		}
 		return ctx.Err()
 	}
 	return nil
 }
 
 func (s *streaming) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, size int64, progress func(int64, int64)) (*storage.Volume, error) {
+	if s.lost != nil { // half of it is there
+		if _, err := s.Create(ctx, v); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.stream(ctx, progress); err != nil {
 		return nil, err
 	}

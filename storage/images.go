@@ -125,12 +125,19 @@ func (s *stream) end() {
 	s.cancel(nil)
 }
 
-// why adds why ctx ended to an error that only says that it did.
+// why adds why ctx ended to an error that only says that it did. Where nothing moved it is no
+// context.Canceled any more: nobody cancelled the call.
 func (s *stream) why(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil || cause == nil || errors.Is(err, cause):
+		return err
+	case !errors.Is(err, context.Canceled):
 		return fmt.Errorf("%w: %w", cause, err)
+	case errors.Is(err, ErrUnknownOutcome):
+		cause = fmt.Errorf("%w: %w", ErrUnknownOutcome, cause)
 	}
-	return err
+	return fmt.Errorf("%w: %v", cause, err) //nolint:errorlint // as said
 }
 
 // An imageReader reads exactly size bytes, and says so when there are fewer.
