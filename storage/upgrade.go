@@ -254,8 +254,8 @@ func (u *upgrade) list(at string, raw json.RawMessage) {
 		case ok && ownDisks(driver):
 			own[at] = driver
 		case ok && named:
-			if len(own) > 0 {
-				u.moved(at, fmt.Sprintf("/%s/%d", volumesKey, len(u.config.Volumes)), "what stood before it was dropped")
+			if n := len(u.config.Volumes); n != i {
+				u.moved(at, fmt.Sprintf("/%s/%d", volumesKey, n), "it has another place in the list")
 			}
 			u.add(at, name, driver, fields)
 		}

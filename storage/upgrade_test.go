@@ -71,7 +71,12 @@ func TestUpgradeConfig(t *testing.T) {
 			"/attributes/cinder/volumes/1/rbd/use_crowbar was dropped: who runs the cluster is the ceph barclamp's matter; config_file and user say how to reach it",
 			"/deployment was dropped: it is the proposal's, not about back ends",
 		}},
-		"no SSH":             {`{"cinder":{"strict_ssh_host_key_policy":true,"volumes":[]}}`, []storage.BackendConfig{}, []string{"/cinder/strict_ssh_host_key_policy was dropped: no back end needs it"}},
+		"no SSH": {`{"cinder":{"strict_ssh_host_key_policy":true,"volumes":[]}}`, []storage.BackendConfig{}, []string{"/cinder/strict_ssh_host_key_policy was dropped: no back end needs it"}},
+		"each its own": {`{"cinder":{"volumes":[{"backend_driver":"eqlx","backend_name":"a","eqlx":{}}]},"nova":{"strict_ssh_host_key_policy":true,"volumes":[` +
+			`{"backend_driver":"eqlx","backend_name":"b","eqlx":{"strict_ssh_host_key_policy":false}},{"backend_driver":"eqlx","backend_name":"c","eqlx":{}}]}}`,
+			[]storage.BackendConfig{eqlx("a", `{}`), eqlx("b", `{"strict_ssh_host_key_policy":false}`), eqlx("c", `{"strict_ssh_host_key_policy":true}`)}, []string{
+				"/nova/strict_ssh_host_key_policy became /volumes/2/eqlx/strict_ssh_host_key_policy: each back end has its own",
+			}},
 		"the block alone":    {`{"volume_type":"eqlx","eqlx":{"san_ip":"10.0.0.1"}}`, []storage.BackendConfig{eqlx("default", `{"san_ip":"10.0.0.1"}`)}, nil},
 		"attributes":         {`{"cinder":{"volume":{"volume_type":"eqlx"}},"glance":{}}`, []storage.BackendConfig{{Driver: "eqlx", Name: "default"}}, []string{"/glance was dropped: it is another barclamp's"}},
 		"both names, agreed": {`{"volume_type":"eqlx","eqlx":{"eqlx_cli_timeout":30,"ssh_conn_timeout":30}}`, []storage.BackendConfig{eqlx("default", `{"ssh_conn_timeout":30}`)}, nil},
