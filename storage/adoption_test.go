@@ -2,7 +2,10 @@ package storage_test
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -121,6 +124,37 @@ func TestLateRequests(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "w", v.ID)
 	require.NoError(t, late().Delete(ctx, "w"))
+}
+
+// parked is a driver whose Manage waits to be let go on.
+type parked struct {
+	*memory.Driver
+	inside atomic.Int32
+	gate   chan struct{}
+}
+
+func (p *parked) Manage(ctx context.Context, id, name string) (*storage.Volume, error) {
+	p.inside.Add(1)
+	<-p.gate
+	return p.Driver.Manage(ctx, id, name)
+}
+
+// Spellings of a name take turns, as case does not count everywhere.
+func TestManageTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &parked{Driver: newFlaky(t).Driver, gate: make(chan struct{})}
+		require.NoError(t, p.Put("LUN-1", mib))
+		b := manage(t, p, storage.Config{})
+		done := make(chan error, 2)
+		for id, name := range map[string]string{"a": "LUN-1", "b": "lun-1"} {
+			go func() { _, err := b.Manage(t.Context(), id, name); done <- err }()
+		}
+		synctest.Wait()
+		require.EqualValues(t, 1, p.inside.Load())
+		close(p.gate)
+		first, second := <-done, <-done
+		require.ErrorIs(t, errors.Join(first, second), storage.ErrNotFound, "of the other spelling, in memory")
+	})
 }
 
 func TestQoSCheck(t *testing.T) {

@@ -315,6 +315,7 @@ func TestConcurrency(t *testing.T) {
 		wait.Wait()
 		require.Equal(t, 3, w.max)
 		require.False(t, w.clash, "calls for one volume run one after another")
+		require.Zero(t, b.Locks(), "no volume is remembered")
 	})
 }
 
@@ -366,6 +367,38 @@ func TestDeadlines(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.NotErrorIs(t, err, storage.ErrUnknownOutcome, "a check changes nothing")
 	})
+}
+
+// What ended before anything was asked of the back end has changed nothing, and what ended it is not
+// waited for a second time.
+func TestInterruptedBeforeAnything(t *testing.T) {
+	f := newFlaky(t)
+	b := manage(t, f, storage.Config{})
+	ctx := t.Context()
+	_, err := b.Create(ctx, storage.VolumeSpec{ID: "v", SizeBytes: 5})
+	require.NoError(t, err)
+	gone := fmt.Errorf("%w: %w", errLost, context.Canceled)
+	f.before, f.calls = []error{gone}, 0
+	_, err = b.Extend(ctx, "v", 2<<20)
+	require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+	require.Equal(t, 1, f.calls, "nobody waits for a second try")
+
+	f.getErr = context.Canceled
+	_, clone := b.Clone(ctx, storage.VolumeSpec{ID: "w"}, "v")
+	_, manage := b.Manage(ctx, "w", "lun-1")
+	f.getErr = nil
+	_, err = f.CreateSnapshot(ctx, "v", "s")
+	require.NoError(t, err)
+	f.Inject(memory.Fault{Op: "get snapshot", Before: context.Canceled})
+	_, look := b.GetSnapshot(ctx, "v", "s")
+	_, err = b.Create(ctx, storage.VolumeSpec{ID: "there", SizeBytes: 1 << 20})
+	require.NoError(t, err)
+	f.Inject(memory.Fault{Op: "stats", Before: context.Canceled})
+	_, compare := b.Clone(ctx, storage.VolumeSpec{ID: "there", SizeBytes: 5}, "v")
+	for what, err := range map[string]error{"clone": clone, "manage": manage, "get snapshot": look, "a clone that is there": compare} {
+		require.ErrorIs(t, err, context.Canceled, what)
+		require.NotErrorIs(t, err, storage.ErrUnknownOutcome, what)
+	}
 }
 
 func TestManagerStats(t *testing.T) {

@@ -102,6 +102,13 @@ func TestPickSaysWhyNot(t *testing.T) {
 	}, 5)
 	require.NoError(t, err)
 	require.Equal(t, "thin", name, "150 can still be promised there")
+
+	name, err = storage.Pick(map[string]*storage.Stats{
+		"coarse": {TotalBytes: 100, FreeBytes: 50, UnitBytes: 40},
+		"fine":   {TotalBytes: 100, FreeBytes: 45},
+	}, 5)
+	require.NoError(t, err)
+	require.Equal(t, "fine", name, "more is left there")
 }
 
 func TestCinderStats(t *testing.T) {
