@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -119,6 +121,59 @@ func TestGoneHalfway(t *testing.T) {
 					require.NotErrorIs(t, err, other)
 				}
 			}
+		})
+	}
+}
+
+// Of two records one is deleted, and then nobody can be reached: that nothing changed would be wrong.
+func TestGoneBetweenRecords(t *testing.T) {
+	connect := func(ctx context.Context, d *eqlx.Driver) error { _, err := d.Connect(ctx, "v", node("n")); return err }
+	disconnect := func(ctx context.Context, d *eqlx.Driver) error { return d.Disconnect(ctx, "v", node("n")) }
+	for name, test := range map[string]struct {
+		do    func(ctx context.Context, d *eqlx.Driver) error
+		after string
+		left  int
+	}{
+		"nothing was changed": {disconnect, "access show", 2},
+		"one was deleted":     {disconnect, "access delete", 1},
+		"one was made":        {connect, "access create", 3}, // and the open ones are to go
+	} {
+		t.Run(name, func(t *testing.T) {
+			group, address := serve(t, chapGroup())
+			c := options(group, address)
+			c.MaxSessions, c.Retries = 1, -1
+			c.CHAP, c.CHAPUsername, c.CHAPPassword = true, "chapadmin", chapSecret
+			var conn net.Conn
+			dead := false
+			c.Dial = func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+				if dead {
+					return nil, errors.New("no route to host")
+				}
+				conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+				return conn, err
+			}
+			// What is logged of a command is logged when it has been answered.
+			c.Logger = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == "line" && strings.Contains(a.Value.String(), test.after) {
+					dead = true
+					conn.Close() //nolint:errcheck // that is the test
+				}
+				return a
+			}}))
+			d := open(t, c)
+			create(t, d, "v", 1)
+			for range 2 {
+				require.NoError(t, group.AddAccess("volume-v", eqlxsim.Access{Initiator: node("n").Initiator}))
+			}
+			err := test.do(t.Context(), d)
+			require.Len(t, group.Volumes()[0].Access, test.left)
+			if test.left == 2 {
+				require.ErrorIs(t, err, storage.ErrUnavailable)
+				require.NotErrorIs(t, err, storage.ErrUnknownOutcome)
+				return
+			}
+			require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+			require.NotErrorIs(t, err, storage.ErrUnavailable)
 		})
 	}
 }

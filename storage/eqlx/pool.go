@@ -376,10 +376,9 @@ func (p *pool) release(c *conn, good bool) {
 	p.mu.Unlock()
 }
 
-// drop closes a session and waits until the group knows, so that it frees its place there.
+// drop closes a session and forgets it.
 func (p *pool) drop(c *conn) {
 	c.close()
-	<-c.gone
 	p.mu.Lock()
 	delete(p.open, c)
 	p.mu.Unlock()

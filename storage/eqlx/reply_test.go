@@ -2,6 +2,7 @@ package eqlx
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +101,7 @@ func TestFailed(t *testing.T) {
 			require.Equal(t, test.want, strings.TrimSpace(failed(test.lines)))
 		})
 	}
+	require.Less(t, len(failed(slices.Repeat([]string{"% Error - and so on and on"}, 1000))), 600, "of a list that follows the beginning is enough")
 }
 
 func TestParseCreate(t *testing.T) {
@@ -202,6 +204,7 @@ ReplicationReserveSpace: 0MB`
 	v = parseShow([]string{"Size: 1GB", "iSCSI Name: iqn.2001-05.com.equal", "logic:0-8a0906-1-v", "ActualMembers: 1",
 		"Description: x", "Size: 9GB", "Status: offline", "Connections: 0", "Snapshots: 2"})
 	require.Equal(t, info{size: 1 << 30, iqn: "iqn.2001-05.com.equallogic:0-8a0906-1-v", description: "x", offline: true, snapshots: 2}, v)
+	require.Equal(t, "iqn.x:v", parseShow([]string{"iSCSI Name: iqn.x:v", "Bind:", "Type: not-replicated"}).iqn, "a key without a value is no rest")
 	require.Equal(t, info{connections: -1, snapshots: -1}, parseShow(nil))
 }
 

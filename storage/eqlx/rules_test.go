@@ -65,7 +65,33 @@ func TestDeleteNamesWhatIsInTheWay(t *testing.T) {
 		require.NotErrorIs(t, err, kind)
 	}
 	tidy(t, group)
+
+	// A volume that was offline stays so.
+	f.set(func(line string) eqlxsim.Fault {
+		if strings.HasSuffix(line, " online") || strings.HasPrefix(line, "volume delete") {
+			return eqlxsim.Fault{Error: "The moon is full."}
+		}
+		return eqlxsim.Fault{}
+	})
+	require.Error(t, d.Delete(ctx, "w"))
+	f.set(nil)
+	require.False(t, group.Volumes()[1].Online, "nobody could help it")
+	f.once("volume delete", eqlxsim.Fault{Error: "The moon is full."})
+	require.Error(t, d.Delete(ctx, "w"))
+	require.False(t, group.Volumes()[1].Online)
 	require.NoError(t, d.Delete(ctx, "w"))
+}
+
+// A volume that others made by a size of their own grows to the whole gigabytes that it is said to have.
+func TestExtendToWholeGigabytes(t *testing.T) {
+	group, d, _ := fresh(t, nil)
+	require.NoError(t, group.AddVolume(eqlxsim.Volume{Name: "volume-v", SizeMB: 1536}))
+	for range 2 {
+		v, err := d.Extend(t.Context(), "v", 2*gib)
+		require.NoError(t, err)
+		require.Equal(t, 2*gib, v.SizeBytes)
+		require.EqualValues(t, 2048, group.Volumes()[0].SizeMB)
+	}
 }
 
 // A driver that dies between making and naming a snapshot leaves one behind; the next that

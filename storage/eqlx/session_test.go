@@ -107,6 +107,7 @@ func TestHostKeys(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "known_hosts")
 			if test.content != "" {
 				require.NoError(t, os.WriteFile(file, []byte(test.content), 0o600))
+				require.NoError(t, os.Chmod(file, 0o640))
 			}
 			c := options(group, address)
 			c.HostKey = ""
@@ -124,6 +125,9 @@ func TestHostKeys(t *testing.T) {
 				for _, text := range test.refused {
 					require.ErrorContains(t, err, text)
 				}
+			}
+			if info, err := os.Stat(file); err == nil && test.content != "" {
+				require.Equal(t, os.FileMode(0o640), info.Mode(), "as it was")
 			}
 			content, _ := os.ReadFile(file)
 			require.Contains(t, string(content), test.after)
@@ -168,6 +172,73 @@ func TestHostKeyChanges(t *testing.T) {
 	}
 }
 
+// shows serves SSH with these host keys, lets everybody in, and hangs up.
+func shows(t *testing.T, keys ...ssh.Signer) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	c := &ssh.ServerConfig{NoClientAuth: true}
+	for _, key := range keys {
+		c.AddHostKey(key)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { listener.Close(); <-done }) //nolint:errcheck // it ends Accept
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if server, _, _, err := ssh.NewServerConn(conn, c); err == nil {
+				server.Close() //nolint:errcheck // the client sees it
+			}
+			conn.Close() //nolint:errcheck // likewise
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// A group with several keys shows the one that is known, though its others are better ones.
+func TestGroupsWithSeveralKeys(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	known, err := ssh.NewSignerFromKey(rsaKey)
+	require.NoError(t, err)
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	other, err := ssh.NewSignerFromKey(ed)
+	require.NoError(t, err)
+	one, both := shows(t, known), shows(t, known, other)
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	require.NoError(t, os.WriteFile(file, []byte(knownhosts.Line([]string{both}, known.PublicKey())+"\n"), 0o600))
+	for name, set := range map[string]func(c *eqlx.Config){
+		"pinned":        func(c *eqlx.Config) { c.HostKey = string(ssh.MarshalAuthorizedKey(known.PublicKey())) },
+		"in a file":     func(c *eqlx.Config) { c.KnownHostsFile = file },
+		"trusted first": func(*eqlx.Config) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host, text, err := net.SplitHostPort(both)
+			require.NoError(t, err)
+			port, err := net.LookupPort("tcp", text)
+			require.NoError(t, err)
+			c := eqlx.Config{Address: host, Port: port, Password: password, Retries: -1}
+			set(&c)
+			address := one
+			c.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, address)
+			}
+			d := open(t, c)
+			var refused *eqlx.HostKeyError
+			for _, address = range []string{one, both} {
+				err := d.Check(t.Context())
+				require.ErrorIs(t, err, eqlx.ErrConnect, "it hangs up")
+				require.False(t, errors.As(err, &refused), "%v", err)
+			}
+		})
+	}
+}
+
 // Several drivers that meet their groups for the first time lose no key.
 func TestFirstKeysAreRecordedTogether(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "known_hosts")
@@ -201,6 +272,58 @@ func TestAnotherGroupsName(t *testing.T) {
 	require.ErrorIs(t, err, eqlx.ErrConnect)
 	require.ErrorContains(t, err, `"eql-prod> "`)
 	require.ErrorContains(t, err, "eqlx_group_name")
+}
+
+// ahead is a clock that a test sets forward, and on which every wait takes its time at once.
+type ahead struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (a *ahead) add(d time.Duration) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = a.now.Add(d)
+	return a.now
+}
+
+func (a *ahead) Now() time.Time { return a.add(0) }
+
+func (a *ahead) After(d time.Duration) <-chan time.Time {
+	out := make(chan time.Time, 1)
+	if d < time.Hour {
+		out <- a.add(d)
+	}
+	return out
+}
+
+// Nothing is repeated after eqlx_cli_retries_timeout, and what was idle for long is not trusted to
+// be still there: a group logs idle people out.
+func TestTimeOfSessions(t *testing.T) {
+	group, address := serve(t, eqlxsim.Config{})
+	c := options(group, address)
+	now := &ahead{now: time.Now()}
+	c.Clock, c.Keepalive, c.Retries, c.RetryTime = now, 24*time.Hour, 1000, 20*time.Second
+	dials, down := 0, false
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials++; down {
+			return nil, errors.New("no route to host")
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	d := open(t, c)
+	for range 2 {
+		require.NoError(t, d.Check(t.Context()))
+	}
+	require.Equal(t, 1, dials)
+	now.add(5*time.Minute + time.Second)
+	require.NoError(t, d.Check(t.Context()))
+	require.Equal(t, 2, dials)
+	now.add(5*time.Minute + time.Second)
+	dials, down = 0, true
+	require.ErrorIs(t, d.Check(t.Context()), eqlx.ErrConnect)
+	require.Less(t, dials, 20, "a wait is at most 5 s, half of that at least")
+	require.Greater(t, dials, 5)
 }
 
 func TestNobodyThere(t *testing.T) {
