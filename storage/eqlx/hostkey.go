@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -170,6 +171,9 @@ func (unknowable) Verify([]byte, *ssh.Signature) error { return errors.New("no k
 // record appends a line to a file so that a reader sees all of it or nothing, and several
 // processes lose nothing: under a lock file, by renaming a copy.
 func record(file, line string) error {
+	if target, err := filepath.EvalSymlinks(file); err == nil { // a link stays one
+		file = target
+	}
 	unlock, err := lockFile(file + ".lock")
 	if err != nil {
 		return err

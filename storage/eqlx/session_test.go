@@ -199,15 +199,15 @@ func shows(t *testing.T, keys ...ssh.Signer) string {
 	return listener.Addr().String()
 }
 
-// A group with several keys shows the one that is known, though its others are better ones.
+// A group with several keys shows the one that is known.
 func TestGroupsWithSeveralKeys(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	known, err := ssh.NewSignerFromKey(rsaKey)
-	require.NoError(t, err)
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	other, err := ssh.NewSignerFromKey(ed)
+	known, err := ssh.NewSignerFromKey(ed)
+	require.NoError(t, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	other, err := ssh.NewSignerFromKey(rsaKey) // which x/crypto asks for first
 	require.NoError(t, err)
 	one, both := shows(t, known), shows(t, known, other)
 	file := filepath.Join(t.TempDir(), "known_hosts")
@@ -237,6 +237,27 @@ func TestGroupsWithSeveralKeys(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A file of host keys that is a link stays one, and what it points to gets the key; the lock of a
+// process that died is not in the way.
+func TestFirstKeyBehindALink(t *testing.T) {
+	group, address := serve(t, eqlxsim.Config{})
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "site"), filepath.Join(dir, "known_hosts")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Symlink(file, link))
+	require.NoError(t, os.WriteFile(file+".lock", nil, 0o600))
+	require.NoError(t, os.Chtimes(file+".lock", time.Time{}, time.Now().Add(-2*time.Minute)))
+	c := options(group, address)
+	c.HostKey, c.KnownHostsFile = "", link
+	require.NoError(t, open(t, c).Check(t.Context()))
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Contains(t, string(content), knownhosts.Normalize(address))
+	target, err := os.Readlink(link)
+	require.NoError(t, err)
+	require.Equal(t, file, target)
 }
 
 // Several drivers that meet their groups for the first time lose no key.
