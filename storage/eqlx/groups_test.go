@@ -302,6 +302,56 @@ func TestWaitingForASession(t *testing.T) {
 	require.Equal(t, before+3, group.Connections())
 }
 
+// A place that somebody else gives back is found, though the pool's own sessions are all busy.
+func TestPlacesOfOthersComeFree(t *testing.T) {
+	var f faults
+	gate, look, waits := make(chan time.Time, 1), make(chan time.Time), make(chan struct{}, 1)
+	group, address := serve(t, eqlxsim.Config{MaxSessions: 2, Fault: f.fault, Clock: gated{clock.System(), gate}})
+	o := options(group, address)
+	o.Retries, o.Clock = -1, looking{clock.System(), look, waits}
+	d, other := open(t, o), open(t, options(group, address))
+	require.NoError(t, d.Check(t.Context()))
+	require.NoError(t, other.Check(t.Context()))
+	running := make(chan struct{})
+	f.set(func(line string) eqlxsim.Fault {
+		if !strings.Contains(line, "volume create") {
+			return eqlxsim.Fault{}
+		}
+		f.next = nil
+		close(running)
+		return eqlxsim.Fault{Delay: time.Second}
+	})
+	made, got := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := d.Create(t.Context(), storage.VolumeSpec{ID: "a", SizeBytes: gib})
+		made <- err
+	}()
+	<-running
+	go func() { _, err := d.Stats(t.Context()); got <- err }()
+	<-waits // it was refused
+	require.NoError(t, other.Close())
+	require.Eventually(t, func() bool { return group.Sessions() == 1 }, 10*time.Second, time.Millisecond)
+	look <- time.Time{}
+	require.NoError(t, <-got)
+	gate <- time.Time{}
+	require.NoError(t, <-made)
+}
+
+// looking is a clock on which no time passes but that until a pool asks the group again.
+type looking struct {
+	storage.Clock
+	look  chan time.Time
+	waits chan struct{}
+}
+
+func (l looking) After(d time.Duration) <-chan time.Time {
+	if d == 5*time.Second {
+		l.waits <- struct{}{}
+		return l.look
+	}
+	return nil
+}
+
 // waiting is a clock on which no time passes.
 type waiting struct{ storage.Clock }
 

@@ -113,6 +113,7 @@ func TestOrphansAreFound(t *testing.T) {
 		})
 		_, err := d.CreateSnapshot(ctx, id, "s")
 		require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+		require.ErrorContains(t, err, "the group closed the connection")
 		f.set(nil)
 	}
 	die("v")
