@@ -62,7 +62,7 @@ func (h *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 			return nil
 		}
 		refused.Known = []string{pinned + " (san_host_key)"}
-		refused.Remedy = "if the group's key was changed on purpose, set san_host_key to the new one; else somebody is in between"
+		refused.Remedy = "if the group's key was changed on purpose, or this is another of its keys, set san_host_key to this one; else somebody is in between"
 		return refused
 	case h.file != "":
 		return h.checkFile(remote, key, refused)
