@@ -25,8 +25,9 @@ func (v *volumes) backendListCommand() *cobra.Command {
 func (v *volumes) backendStatsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "stats", Short: "show how much the back ends have and how much of it is taken",
-		Long: "Show capacities as they are now. CAN PROMISE is what new volumes may still have: where volumes take\n" +
-			"space only as they are written to, more than is free, by the over-subscription ratio.",
+		Long: "Show capacities as they are now. CAN PROMISE is by what Cinder weighs back ends: where volumes take\n" +
+			"space only as they are written to, what new ones may still have by the over-subscription ratio, which\n" +
+			"is more than is free. One of them can have at most what is free, times the ratio.",
 		Args: arguments(), RunE: v.ask(v.backendStats),
 	}
 }

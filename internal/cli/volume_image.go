@@ -183,7 +183,6 @@ func (i *interruptible) Read(p []byte) (int, error) {
 	case r := <-got:
 		return copy(p, into[:r.n]), r.err
 	case <-i.ended:
-		i.buffer = nil
 		return 0, i.why()
 	}
 }

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -129,17 +130,22 @@ func TestVolumeInterrupted(t *testing.T) {
 	for name, of := range map[string]struct {
 		op, says string
 		args     []string
+		down     bool // when it is looked what is left
 	}{
-		"unknown": {"extend", looks + "crowbar: interrupted: extend db on a: db is there, with 1 GiB now\n", []string{"volume", "extend", "db", "2G"}},
-		"new":     {"create", looks + "crowbar: interrupted: create new on a: there is no new now\n", []string{"volume", "create", "new", "--size", "1G"}},
-		"access":  {"connect", "crowbar: interrupted: attach db on a: it may or may not have happened; repeat it: to do it twice is to do it once\n", []string{"volume", "attach", "db", "--initiator", node1}},
-		"read":    {"get", "crowbar: interrupted: show db on a: nothing was changed\n", []string{"volume", "show", "db"}},
-		"copy":    {"clone", "crowbar: interrupted: clone copy on a: nothing was changed\n", []string{"volume", "clone", "db", "copy"}},
+		"unknown": {"extend", looks + "crowbar: interrupted: extend db on a: db is there, with 1 GiB now\n", []string{"volume", "extend", "db", "2G"}, false},
+		"new":     {"create", looks + "crowbar: interrupted: create new on a: there is no new now\n", []string{"volume", "create", "new", "--size", "1G"}, false},
+		"access":  {"connect", "crowbar: interrupted: attach db on a: it may or may not have happened; repeat it: to do it twice is to do it once\n", []string{"volume", "attach", "db", "--initiator", node1}, false},
+		"read":    {"get", "crowbar: interrupted: show db on a: nothing was changed\n", []string{"volume", "show", "db"}, false},
+		"copy":    {"clone", "crowbar: interrupted: clone copy on a: nothing was changed\n", []string{"volume", "clone", "db", "copy"}, false},
+		"blind":   {"extend", looks + "crowbar: interrupted: extend db on a: it may or may not have happened; look before repeating it: crowbar volume show db\n", []string{"volume", "extend", "db", "2G"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())
 			clock.interrupt = interrupt
 			drivers["a"].Inject(memory.Fault{Op: of.op, Delay: time.Hour})
+			if of.down {
+				drivers["a"].Inject(memory.Fault{Op: "get", Before: errors.New("down")})
+			}
 			code, _, stderr := s.runContext(ctx, of.args...)
 			require.Equal(t, 1, code)
 			require.Equal(t, of.says, stderr)

@@ -167,6 +167,14 @@ func TestVolumeBackends(t *testing.T) {
 	listed := s.read("volume", "backend", "list").([]any)[0].(map[string]any)
 	require.Equal(t, []any{"clone", "extend", "list", "manage", "snapshot"}, listed["commands"], "as the table says")
 	features := listed["features"]
+	raw, err := os.ReadFile(s.env["CROWBAR_VOLUMES"])
+	require.NoError(t, err)
+	full := s.env["CROWBAR_VOLUMES"] + ".full"
+	require.NoError(t, os.WriteFile(full, bytes.Replace(raw, []byte(`"san_ip"`), []byte(`"max_over_subscription_ratio":1,"san_ip"`), 1), 0o600))
+	for _, id := range []string{"a", "b"} {
+		s.ok("volume", "create", id, "--size", "600G")
+	}
+	require.Regexp(t, `1\.17 TiB +0 B\n$`, s.ok("volume", "backend", "stats", "--config", full), "less than nothing cannot be promised")
 	require.Contains(t, features, "Snapshotter")
 	require.NotContains(t, features, "ImageStreamer")
 	s.fails(1, "export db on eqlx1: the driver eqlx cannot do that; see crowbar volume backend list", "volume", "export", "db", filepath.Join(t.TempDir(), "f"))
@@ -303,6 +311,13 @@ func TestVolumePurge(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Equal(t, "b: 2 volumes removed from the trash\n", stdout)
 	require.Equal(t, "crowbar: backend purge on a: the pool is full\n", stderr)
+	s.ok("volume", "create", "v", "--size", "1G", "--backend", "b")
+	s.ok("volume", "delete", "v", "--backend", "b")
+	drivers["b"].Inject(memory.Fault{Op: "purge trash", After: errors.New("one is in use")})
+	code, stdout, stderr = s.run("volume", "backend", "purge", "--backend", "b")
+	require.Equal(t, 1, code)
+	require.Equal(t, "b: 1 volume removed from the trash\n", stdout, "the others are gone")
+	require.Equal(t, "crowbar: backend purge on b: one is in use\n", stderr)
 	require.Equal(t, []any{object("backend", "b", "removed", 0.0)}, s.read("volume", "backend", "purge", "--backend", "b"))
 	s, _ = eqlxShell(t, eqlxsim.Config{})
 	code, stdout, stderr = s.run("volume", "backend", "purge")
@@ -389,6 +404,42 @@ func TestVolumeConfig(t *testing.T) {
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "default")
 	require.Equal(t, "volumes.json was upgraded as it was read; crowbar volume backend list tells how\n", stderr)
+	code, _, stderr = s.run("volume", "attach", "db", "--initiator", node1, "-o", "json")
+	require.Equal(t, 0, code)
+	require.NotContains(t, stderr, "auth_password", "there is none")
+}
+
+// What went wrong comes with what to do next.
+func TestVolumeRemedies(t *testing.T) {
+	s, drivers := memoryShell(t, "a")
+	s.fails(1, "manage x on a: \"none\": not found; see crowbar volume manage --list", "volume", "manage", "none", "x")
+	s.fails(1, "; see crowbar volume backend stats", "volume", "create", "x", "--size", "2T")
+	require.NoError(t, drivers["a"].Put("lun", 1<<30))
+	s.ok("volume", "manage", "lun", "db")
+	code, _, stderr := s.run("volume", "manage", "lun", "db")
+	require.Equal(t, 0, code)
+	require.Equal(t, "db was there already, and nothing is called lun\n", stderr)
+	drivers["a"].Inject(memory.Fault{Op: "list", Before: errors.New("down")})
+	code, stdout, _ := s.run("volume", "list")
+	require.Equal(t, 1, code, stdout)
+	require.Empty(t, stdout, "no table of nothing")
+	s.fails(1, "; see crowbar volume snapshot list x", "volume", "snapshot", "show", "x@s")
+	drivers["a"].Inject(memory.Fault{Op: "get", Before: fmt.Errorf("dial: %w", context.DeadlineExceeded)})
+	s.fails(1, "show x on a: dial: not done in time\n", "volume", "show", "x")
+}
+
+// A back end that cannot be opened is in the way of those commands only that are about it.
+func TestVolumeOpensWhatWasNamed(t *testing.T) {
+	s, _ := memoryShell(t, "a", "b")
+	open := s.drivers["memory"]
+	s.drivers["memory"] = func(ctx context.Context, backend string, config json.RawMessage, deps storage.Deps) (storage.Driver, error) {
+		if backend == "b" {
+			return nil, errors.New("no such file")
+		}
+		return open(ctx, backend, config, deps)
+	}
+	s.ok("volume", "create", "db", "--size", "1G", "--backend", "a")
+	s.fails(1, "/volumes/1/memory: no such file", "volume", "list")
 }
 
 // A program without Ceph tells so where it matters, and uses the other back ends.
