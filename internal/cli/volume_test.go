@@ -414,6 +414,7 @@ func TestVolumeRemedies(t *testing.T) {
 	s, drivers := memoryShell(t, "a")
 	s.fails(1, "manage x on a: \"none\": not found; see crowbar volume manage --list", "volume", "manage", "none", "x")
 	s.fails(1, "; see crowbar volume backend stats", "volume", "create", "x", "--size", "2T")
+	s.fails(1, "crowbar: delete none on a: ", "volume", "delete", "none") // not that it was to be got
 	require.NoError(t, drivers["a"].Put("lun", 1<<30))
 	s.ok("volume", "manage", "lun", "db")
 	code, _, stderr := s.run("volume", "manage", "lun", "db")
