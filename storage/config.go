@@ -25,7 +25,7 @@ type Config struct {
 	// Deps goes to every driver; its Logger is the Manager's too.
 	Deps Deps `json:"-"`
 	// Concurrency is how many calls a back end gets at once, 0 = 4: an EqualLogic group has
-	// few sessions. Long calls are at most half of them.
+	// few sessions. Long calls are at most half of them, but one there may be.
 	Concurrency int `json:"-"`
 	// Timeout is how long one call may take, 0 = 5 minutes. LongTimeout is that of the long
 	// calls (see Backend), 0 = 24 hours; those of them that move data are ended when nothing
@@ -79,6 +79,15 @@ const (
 	driverKey = "backend_driver"
 	nameKey   = "backend_name"
 )
+
+// UnmarshalJSON is ParseConfig; what is set by whoever embeds the Manager stays.
+func (c *Config) UnmarshalJSON(raw []byte) error {
+	read, err := ParseConfig(raw)
+	if err == nil {
+		c.Volumes = read.Volumes
+	}
+	return err
+}
 
 // MarshalJSON writes Crowbar's form.
 func (b BackendConfig) MarshalJSON() ([]byte, error) {

@@ -39,6 +39,14 @@ func TestParseConfig(t *testing.T) {
 	want[1].Options = json.RawMessage("{}")
 	require.Empty(t, cmp.Diff(want, again.Volumes))
 
+	var site struct{ Storage storage.Config }
+	site.Storage.Concurrency = 2
+	require.NoError(t, json.Unmarshal([]byte(`{"storage":`+document+`}`), &site), "in a document of the embedder's")
+	want[1].Options = nil
+	require.Empty(t, cmp.Diff(want, site.Storage.Volumes))
+	require.Equal(t, 2, site.Storage.Concurrency)
+	require.ErrorIs(t, json.Unmarshal([]byte(`{"storage":{"volumes":[{"backend_driver":"memory"}]}}`), &site), storage.ErrInvalid)
+
 	for _, empty := range []string{`{}`, `{"volumes":[]}`} {
 		config, err := storage.ParseConfig([]byte(empty))
 		require.NoError(t, err)
