@@ -160,7 +160,7 @@ func (b *Backend) run(ctx context.Context, o operation, do func(context.Context,
 	free, err := b.turn(ctx, o)
 	defer free()
 	if err != nil {
-		return err
+		return fmt.Errorf("waiting for its turn: %w", err)
 	}
 	begun = time.Now()
 	err = do(ctx, c)
