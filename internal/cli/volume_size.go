@@ -58,8 +58,7 @@ var sizePattern = regexp.MustCompile(`(?i)^([0-9]{1,30}(?:\.[0-9]{1,9})?)([` + b
 // parseSize reads a size of at least 1 byte.
 func parseSize(text string) (int64, error) {
 	m := sizePattern.FindStringSubmatch(text)
-	switch {
-	case m == nil || m[2] == "" && m[3] != "":
+	if m == nil || m[2] == "" && m[3] != "" {
 		return 0, fmt.Errorf("expected a size such as 10G or 10GiB (10 x 2^30 bytes), 500M, 1.5T, or a number of bytes")
 	}
 	n, _ := new(big.Rat).SetString(m[1])

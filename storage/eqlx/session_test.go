@@ -437,27 +437,31 @@ func TestGroupHangsUp(t *testing.T) {
 func TestKeepalive(t *testing.T) {
 	group, address := serve(t, eqlxsim.Config{})
 	c := options(group, address)
-	c.Keepalive, c.Timeout = 20*time.Millisecond, 200*time.Millisecond
+	c.Keepalive, c.Timeout = 20*time.Millisecond, time.Second
 	stall := make(chan struct{})
+	var writes atomic.Int64
 	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return &stalling{Conn: conn, stall: stall}, err
+		return &stalling{Conn: conn, stall: stall, writes: &writes}, err
 	}
 	d := open(t, c)
 	require.NoError(t, d.Check(t.Context()))
-	time.Sleep(100 * time.Millisecond) // signs of life keep it open; a failure would show below
+	before := writes.Load()
+	require.Eventually(t, func() bool { return writes.Load() >= before+3 }, 10*time.Second, time.Millisecond, "it asks for signs of life")
 	require.Equal(t, 1, group.Sessions())
 	close(stall)
-	require.Eventually(t, func() bool { return group.Sessions() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return group.Sessions() == 0 }, 10*time.Second, time.Millisecond)
 }
 
 // stalling swallows what is written once stall is closed.
 type stalling struct {
 	net.Conn
-	stall chan struct{}
+	stall  chan struct{}
+	writes *atomic.Int64
 }
 
 func (s *stalling) Write(p []byte) (int, error) {
+	s.writes.Add(1)
 	select {
 	case <-s.stall:
 		return len(p), nil
