@@ -14,7 +14,7 @@ import (
 
 // A Backend is one back end of a Manager. Its methods are those of Driver and of the optional
 // interfaces, made safe to repeat; where the driver lacks an interface they return
-// ErrUnsupported. Every error is an *OpError.
+// ErrUnsupported, but for Disconnect. Every error is an *OpError.
 //
 // After ErrUnknownOutcome from the driver a Backend looks, and repeats once what did not
 // happen. It returns ErrUnknownOutcome only if it could not look, or if the second try got
@@ -60,7 +60,7 @@ func newBackend(name string, driver Driver, c Config) *Backend {
 func (b *Backend) Name() string { return b.name }
 
 // Features returns the names of the optional interfaces that the driver has, sorted. What is
-// not among them is ErrUnsupported.
+// not among them is ErrUnsupported, but for Disconnect.
 func (b *Backend) Features() []string { return Features(b.driver) }
 
 // Features returns the names of the optional interfaces of this package that d has, sorted.

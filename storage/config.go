@@ -202,7 +202,7 @@ func Open(ctx context.Context, c Config, openers map[string]Opener) (*Manager, e
 		if len(options) == 0 {
 			options = json.RawMessage("{}")
 		}
-		driver, err := openers[b.Driver](ctx, b.Name, bytes.Clone(options), c.Deps)
+		driver, err := openers[b.Driver](ctx, b.Name, options, c.Deps)
 		if err != nil {
 			problems = multierror.Append(problems, fmt.Errorf("/volumes/%d/%s: %w", i, pointer(b.Driver), err))
 			continue

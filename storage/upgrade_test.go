@@ -121,6 +121,7 @@ func TestUpgradeConfigRefuses(t *testing.T) {
 		"two values":      {`{"volume_type":"eqlx","eqlx":{"eqlx_cli_timeout":30,"ssh_conn_timeout":31}}`, []string{"/eqlx/eqlx_cli_timeout: is the former name of ssh_conn_timeout"}},
 		"unknown in old":  {`{"volume":{"volume_type":"eqlx","volume_nmae":"x"}}`, []string{"/volume/volume_nmae: unknown key"}},
 		"no type":         {`{"volume":{"eqlx":{}}}`, []string{"/volume/volume_type: nothing"}},
+		"one of no type":  {`{"volume":{"default":{"volume_type":"eqlx"},"second":{"eqlx":{}}}}`, []string{"/volume/volume_type: nothing"}},
 		"type of no text": {`{"volume":{"volume_type":null}}`, []string{"/volume/volume_type: null, expected a string"}},
 		"no options":      {`{"volume":{"volume_type":"eqlx","eqlx":[]}}`, []string{"/volume/eqlx: an array, expected an object"}},
 		"nothing there":   {`{"attributes":{"nova":{"debug":true}}}`, []string{"/attributes: neither volumes nor volume in cinder or nova"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,5 +32,28 @@ func TestTakingBackTwice(t *testing.T) {
 		synctest.Wait()
 		require.True(t, settled)
 		require.Empty(t, d.undoing)
+	})
+}
+
+// Close waits for the timeout until what cancelled calls made is taken back, and then, without
+// sessions, until nobody tries any more.
+func TestCloseWaitsForTakingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := New(Config{Address: "192.0.2.1", Password: "x", Timeout: time.Minute})
+		require.NoError(t, err)
+		gate := make(chan struct{})
+		d.takeBack(t.Context(), func(context.Context) { <-gate }, "v")
+		begun, closed := time.Now(), false
+		go func() {
+			require.NoError(t, d.Close())
+			closed = true
+		}()
+		<-d.pool.closing
+		require.Equal(t, time.Minute, time.Since(begun))
+		synctest.Wait()
+		require.False(t, closed)
+		close(gate)
+		synctest.Wait()
+		require.True(t, closed)
 	})
 }
