@@ -149,6 +149,16 @@ func TestOrphansAreFound(t *testing.T) {
 }
 
 // IDs that do not fit into a name are in the description, and survive a driver.
+// A snapshot is tried without its description only where the group may not know that word.
+func TestSnapshotThatIsRefused(t *testing.T) {
+	group, d, f := fresh(t, nil)
+	create(t, d, "v", 1)
+	f.once("create-now", eqlxsim.Fault{Error: "Not enough free space."})
+	_, err := d.CreateSnapshot(t.Context(), "v", "s")
+	require.ErrorIs(t, err, storage.ErrNoSpace)
+	require.Empty(t, group.Volumes()[0].Snapshots)
+}
+
 func TestLongIDs(t *testing.T) {
 	group, d, _ := fresh(t, nil)
 	ctx := t.Context()
