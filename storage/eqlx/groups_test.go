@@ -250,6 +250,31 @@ func TestRecordsOfOthers(t *testing.T) {
 	require.Equal(t, []string{"access record 3"}, busy.Dependents, "machines at these addresses may use it")
 }
 
+// Without CHAP a record that asks for it would keep the initiator out.
+func TestRecordsThatAskForCHAP(t *testing.T) {
+	group, address := serve(t, chapGroup())
+	d := open(t, options(group, address))
+	create(t, d, "v", 1)
+	require.NoError(t, group.AddAccess("volume-v", eqlxsim.Access{Initiator: node("n").Initiator, CHAPUser: "chapadmin"}))
+	_, err := d.Connect(t.Context(), "v", node("n"))
+	require.NoError(t, err)
+	require.Equal(t, []eqlxsim.Access{{ID: 2, Initiator: node("n").Initiator}}, group.Volumes()[0].Access)
+}
+
+// What is given up has no name of the template any more, whatever the template.
+func TestUnmanageFromAnOddTemplate(t *testing.T) {
+	group, address := serve(t, eqlxsim.Config{})
+	o := options(group, address)
+	o.VolumeTemplate = "unmanaged-<id>"
+	d := open(t, o)
+	create(t, d, "v", 1)
+	name, err := d.Unmanage(t.Context(), "v")
+	require.NoError(t, err)
+	found, err := d.Manageable(t.Context(), "", 10)
+	require.NoError(t, err)
+	require.Equal(t, []storage.Manageable{{Name: name, SizeBytes: gib}}, found)
+}
+
 // A volume whose name does not tell its ID is still found after it could not be given up.
 func TestUnmanageThatFails(t *testing.T) {
 	var f faults

@@ -370,7 +370,9 @@ func TestSilentServer(t *testing.T) {
 	defer listener.Close() //nolint:errcheck // the test ends
 	d := open(t, eqlx.Config{Address: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, Password: password, Retries: -1, Timeout: 100 * time.Millisecond})
 	began := time.Now()
-	require.ErrorIs(t, d.Check(t.Context()), eqlx.ErrConnect)
+	err = d.Check(t.Context())
+	require.ErrorIs(t, err, eqlx.ErrConnect)
+	require.ErrorContains(t, err, "no answer in time")
 	require.Less(t, time.Since(began), 3*time.Second)
 }
 
