@@ -386,7 +386,7 @@ func (waiting) After(time.Duration) <-chan time.Time { return nil }
 func TestKindsOfErrors(t *testing.T) {
 	f := &faults{}
 	group, address := serve(t, eqlxsim.Config{Fault: f.fault, Pools: []eqlxsim.Pool{{Name: "default", CapacityGB: 1000}, {Name: "e", CapacityGB: 1000}},
-		Errors: map[string]string{"Volume %s already exists.": "Duplicate volume name %s."}})
+		Errors: map[string]string{"Volume %s already exists.": "Duplicate volume name %s.", "CHAP user %s does not exist.": "User %s does not exist."}})
 	o := options(group, address)
 	o.CHAP, o.CHAPUsername, o.CHAPPassword = true, "nobody", chapSecret
 	d := open(t, o)

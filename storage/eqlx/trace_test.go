@@ -209,6 +209,7 @@ func TestCHAPReplacesOpenRecords(t *testing.T) {
 	_, err := open(t, c).Connect(t.Context(), "v", connectors[0])
 	var said *eqlx.CommandError
 	require.ErrorAs(t, err, &said)
+	require.ErrorIs(t, err, storage.ErrInvalid)
 	require.Contains(t, said.Message, "absent")
 }
 
