@@ -145,6 +145,8 @@ func TestParseConfigReportsEverything(t *testing.T) {
 	require.NotContains(t, err.Error(), "\r")
 	require.ErrorContains(t, err, "/ssh_conn_timeout: 0s,")
 	require.ErrorContains(t, err, "/ssh_max_pool_conn: 0,")
+	_, err = eqlx.ParseConfig([]byte(`{"san_ip":"h","san_password":"x"} {"san_ip":"other"}`))
+	require.ErrorIs(t, err, storage.ErrInvalid, "which of the two?")
 }
 
 func TestConfigHidesSecrets(t *testing.T) {
