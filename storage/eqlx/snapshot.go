@@ -285,7 +285,7 @@ func (d *Driver) sizedSnapshot(ctx context.Context, volumeName, name string) (in
 	return d.show(ctx, volumeName)
 }
 
-// ListSnapshots lists a volume's snapshots, with one command for their names and one for the
+// ListSnapshots lists a volume's snapshots, with two commands for their names and one for the
 // size of each that it returns; those whose names do not tell their IDs cost one each time, and
 // are left out, with a warning, where the group took no description.
 func (d *Driver) ListSnapshots(ctx context.Context, volumeID, after string, limit int) ([]storage.Snapshot, error) {
@@ -296,6 +296,9 @@ func (d *Driver) ListSnapshots(ctx context.Context, volumeID, after string, limi
 		return nil, fmt.Errorf("%w: limit %d", storage.ErrInvalid, limit)
 	}
 	volumeName := d.volumes.name(volumeID)
+	if _, err := d.show(ctx, volumeName); err != nil {
+		return nil, about(volumeID, err)
+	}
 	rows, err := d.snapshotRows(ctx, volumeName)
 	if err != nil {
 		return nil, about(volumeID, err)
@@ -356,6 +359,9 @@ func (d *Driver) CreateFromSnapshot(ctx context.Context, spec storage.VolumeSpec
 		return nil, err
 	}
 	volumeName, name := d.volumes.name(volumeID), d.snapshots.name(snapshotID)
+	if _, err := d.show(ctx, volumeName); err != nil {
+		return nil, about(volumeID, err)
+	}
 	s, err := d.sizedSnapshot(ctx, volumeName, name)
 	if err != nil {
 		return nil, aboutSnapshot(volumeID, snapshotID, err)

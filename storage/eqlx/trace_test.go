@@ -81,6 +81,7 @@ func TestTrace(t *testing.T) {
 			_, err := d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "2222", SizeBytes: 4 * gb}, "1111", "1")
 			return err
 		}, `
+			+volume select volume-1111 show
 			+volume select volume-1111 snapshot select snapshot-1 show
 			+volume select volume-2222 show
 			volume select volume-1111 snapshot select snapshot-1 clone volume-2222
