@@ -5,6 +5,10 @@ package rbd_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -353,4 +357,43 @@ func TestErrorsOfTheUser(t *testing.T) {
 		})
 	}
 	require.NoError(t, driver(t, config(t)).Check(t.Context()))
+}
+
+// TestFailedConnectionsLeaveNothing: librados ends the process when it gets no more threads or
+// file descriptors, and a driver that nobody has configured well is asked again and again.
+func TestFailedConnectionsLeaveNothing(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it is not what must help
+	for name, change := range map[string]func(c *rbd.Config){
+		"no such user":  func(c *rbd.Config) { c.User = "nobody" },
+		"no such pool":  func(c *rbd.Config) { c.Pool = "none" },
+		"no monitors":   func(c *rbd.Config) { c.ConfigFile = os.DevNull },
+		"does not read": func(c *rbd.Config) { c.ConfigFile = "/nonexistent/ceph.conf" },
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			c := config(t)
+			c.ConnectRetries = -1
+			change(&c)
+			d := driver(t, c)
+			before := threads(t)
+			for range 5 {
+				require.ErrorIs(t, d.Check(t.Context()), storage.ErrUnavailable)
+			}
+			// One that has ended is listed a moment longer.
+			require.Eventually(t, func() bool { return maps.Equal(before, threads(t)) }, 10*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
+// threads counts those of this process that librados started, by their names.
+func threads(t *testing.T) map[string]int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/task/*/comm")
+	require.NoError(t, err)
+	names := map[string]int{}
+	for _, file := range files {
+		if raw, err := os.ReadFile(file); err == nil && !strings.HasPrefix(string(raw), filepath.Base(os.Args[0])) {
+			names[strings.TrimSpace(string(raw))]++
+		}
+	}
+	return names
 }

@@ -154,8 +154,12 @@ func (s *sessions) connect() (_ *session, err error) {
 	}
 	connected := false
 	defer func() {
-		if err != nil && connected {
+		switch {
+		case err == nil:
+		case connected:
 			conn.Shutdown()
+		default:
+			abandon(conn)
 		}
 	}()
 	if s.config.ConfigFile != "" {
