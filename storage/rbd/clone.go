@@ -175,7 +175,7 @@ func (d *Driver) cloneTo(ctx context.Context, s *session, from origin, name stri
 	defer options.Destroy()
 	err := d.overWreck(ctx, s, name, func() error {
 		err := rbd.CloneImage(from.s.io, from.image, from.snapshot, s.io, name, options)
-		if !is(err, syscall.EINVAL) || s.protect.Load() {
+		if !is(err, syscall.EINVAL) || from.s.protect.Load() {
 			return err
 		}
 		// Not protected, and the cluster wants that: it was told to let old clients in again.
@@ -187,7 +187,7 @@ func (d *Driver) cloneTo(ctx context.Context, s *session, from origin, name stri
 		if protected := image.GetSnapshot(from.snapshot).Protect(); protected != nil {
 			return err
 		}
-		s.protect.Store(true)
+		from.s.protect.Store(true)
 		return rbd.CloneImage(from.s.io, from.image, from.snapshot, s.io, name, options)
 	})
 	if err != nil {

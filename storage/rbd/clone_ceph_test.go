@@ -319,3 +319,47 @@ func TestLimitsAreNotInherited(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, limits, got, "the source has its limits still")
 }
+
+// TestOldClientsAreLetInAgain: a driver that knew that all clients know clone v2 finds that they
+// need not any more. It protects what is its own, and nothing of others.
+func TestOldClientsAreLetInAgain(t *testing.T) {
+	c := config(t)
+	d, p, images, ctx := driver(t, c), connect(t, "volumes"), connect(t, "images"), t.Context()
+	command(t, "ceph", "osd", "set-require-min-compat-client", "mimic", "--yes-i-really-mean-it")
+	letIn := func() {
+		command(t, "ceph", "osd", "set-require-min-compat-client", "luminous", "--yes-i-really-mean-it")
+	}
+	defer letIn()
+	v := create(t, d, "v", 8*mebi)
+	_, err := d.CreateSnapshot(ctx, "v", "s")
+	require.NoError(t, err)
+	at := image(c)(t, noise(1, mebi))
+	glances := images.open(prefix(c) + "image")
+	require.NoError(t, glances.GetSnapshot("snap").Unprotect())
+	protected := func(image *ceph.Image, snapshot string) bool {
+		is, err := image.GetSnapshot(snapshot).IsProtected()
+		require.NoError(t, err)
+		return is
+	}
+	ours := p.open(v.Name)
+	require.False(t, protected(ours, "snapshot-s"), "clones need it not")
+	require.NoError(t, ours.Close())
+
+	letIn()
+	require.Eventually(t, func() bool { // the driver's client hears of it in its own time
+		_, err := d.CreateFromImage(ctx, storage.VolumeSpec{ID: "a"}, at)
+		require.False(t, protected(glances, "snap"), "others' snapshots are theirs to protect")
+		if err == nil {
+			require.NoError(t, d.Delete(ctx, "a"))
+			return false
+		}
+		require.ErrorIs(t, err, storage.ErrUnsupported)
+		return true
+	}, 30*time.Second, 100*time.Millisecond)
+	require.NoError(t, glances.Close())
+	_, err = d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "b"}, "v", "s")
+	require.NoError(t, err)
+	ours = p.open(v.Name)
+	require.True(t, protected(ours, "snapshot-s"))
+	require.NoError(t, ours.Close())
+}
