@@ -143,3 +143,10 @@ func (u usage) capacity(quota int64, static bool) (total, free int64) {
 	}
 	return max(total, 0), min(max(free, 0), max(total, 0))
 }
+
+// knowsCloneV2 reads "osd get-require-min-compat-client". Clone v2 came with Mimic, and releases are
+// in the order of the alphabet; "unknown" is a cluster that was never told.
+func knowsCloneV2(release string) bool {
+	release = strings.TrimSpace(release)
+	return release >= "mimic" && release != "unknown" && !strings.Contains(release, " ")
+}

@@ -134,3 +134,12 @@ func TestCodesAreTyped(t *testing.T) {
 	require.True(t, is(errors.Join(errors.New("x"), cephError(-2)), syscall.ENOENT))
 	require.False(t, is(nil, 0))
 }
+
+func TestKnowsCloneV2(t *testing.T) {
+	for release, want := range map[string]bool{
+		"": false, "jewel\n": false, "luminous": false, "mimic\n": true, "nautilus": true, "squid": true,
+		"unknown": false, "no such command": false,
+	} {
+		require.Equal(t, want, knowsCloneV2(release), release)
+	}
+}

@@ -250,8 +250,7 @@ func cloneV2(conn *rados.Conn) bool {
 		return format == "2"
 	}
 	raw, _, err := conn.MonCommand([]byte(`{"prefix":"osd get-require-min-compat-client"}`))
-	release := strings.TrimSpace(string(raw))
-	return err == nil && release >= "mimic" && !strings.Contains(release, " ") // releases are in the order of the alphabet since jewel
+	return err == nil && knowsCloneV2(string(raw))
 }
 
 // command asks the monitors.
