@@ -397,3 +397,22 @@ func threads(t *testing.T) map[string]int {
 	}
 	return names
 }
+
+// TestLimitsThatAreNoNumbers: rbd config image set takes "1K".
+func TestLimitsThatAreNoNumbers(t *testing.T) {
+	d, p, ctx := driver(t, config(t)), connect(t, "volumes"), t.Context()
+	v := create(t, d, "v", 8*mebi)
+	command(t, "config", "image", "set", "volumes/"+v.Name, "rbd_qos_iops_limit", "1K")
+	image := p.open(v.Name)
+	text, err := image.GetMetadata("conf_rbd_qos_iops_limit")
+	require.NoError(t, err)
+	require.NoError(t, image.Close())
+	t.Log(text)
+	_, err = d.GetQoS(ctx, "v")
+	require.ErrorContains(t, err, "rbd_qos_iops_limit is \"1K\"")
+	want := storage.QoS{WriteIOPS: 5}
+	require.NoError(t, d.SetQoS(ctx, "v", want), "they can be replaced")
+	got, err := d.GetQoS(ctx, "v")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}

@@ -51,19 +51,17 @@ func (d *Driver) SetQoS(ctx context.Context, id string, q storage.QoS) error {
 		return err
 	}
 	return d.changing(ctx, id, func(_ context.Context, _ *session, image *rbd.Image) error {
-		was, err := getQoS(image)
+		was, err := image.ListMetadata()
 		if err != nil {
 			return err
 		}
-		before := limits(&was)
-		for i, limit := range limits(&q) {
-			if *limit.value == *before[i].value {
-				continue
-			}
-			if *limit.value == 0 {
-				err = image.RemoveMetadata(confPrefix + limit.key)
-			} else {
-				err = image.SetMetadata(confPrefix+limit.key, strconv.FormatInt(*limit.value, 10))
+		for _, limit := range limits(&q) {
+			key, text := confPrefix+limit.key, strconv.FormatInt(*limit.value, 10)
+			switch has, limited := was[key]; {
+			case *limit.value == 0 && limited:
+				err = image.RemoveMetadata(key)
+			case *limit.value != 0 && has != text:
+				err = image.SetMetadata(key, text)
 			}
 			if err != nil && !is(err, syscall.ENOENT) {
 				return fmt.Errorf("%s: %w", limit.key, err)
