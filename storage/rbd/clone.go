@@ -119,12 +119,12 @@ func (d *Driver) copy(ctx context.Context, s *session, source *rbd.Image, name s
 	if err != nil {
 		return err
 	}
-	err = d.overWreck(ctx, s, name, func() error { return d.copyTo(s, source.GetName(), snapshot, name, size) })
+	err = d.copyTo(ctx, s, source.GetName(), snapshot, name, size)
 	return errors.Join(err, dropSnapshot(source, snapshot))
 }
 
 // copyTo makes a full copy of a snapshot.
-func (d *Driver) copyTo(s *session, source, snapshot, name string, size int64) error {
+func (d *Driver) copyTo(ctx context.Context, s *session, source, snapshot, name string, size int64) error {
 	from, err := rbd.OpenImageReadOnly(s.io, source, snapshot)
 	if err != nil {
 		return err
@@ -134,11 +134,18 @@ func (d *Driver) copyTo(s *session, source, snapshot, name string, size int64) e
 	if err != nil {
 		return err
 	}
-	// Unlike DeepCopy it leaves the source's other snapshots out, and a copy of a clone is none.
-	if err := from.Copy(s.io, name); err != nil {
+	if err := d.create(ctx, s, name, size); err != nil {
 		return err
 	}
-	if err := s.settle(name, size, keys); err != nil {
+	image, err := s.edit(name)
+	if err == nil {
+		// Unlike DeepCopy it leaves the source's other snapshots out, and a copy of a clone is none.
+		err = errors.Join(from.Copy2(image), image.Close())
+	}
+	if err == nil && len(keys) > 0 {
+		err = s.settle(name, size, keys)
+	}
+	if err != nil {
 		return errors.Join(err, d.discard(s, name))
 	}
 	return nil

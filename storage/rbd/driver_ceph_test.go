@@ -398,6 +398,25 @@ func threads(t *testing.T) map[string]int {
 	return names
 }
 
+// TestFullCopiesAreMadeAsConfigured, whatever their source is like.
+func TestFullCopiesAreMadeAsConfigured(t *testing.T) {
+	c := config(t)
+	p := connect(t, "volumes")
+	source := create(t, driver(t, c), "source", 8*mebi)
+	p.write(source.Name, noise(1, 3*mebi))
+	c.MaxCloneDepth, c.Multiattach, c.ObjectSizeBytes = -1, true, 1<<20
+	v := clone(t, driver(t, c), "copy", "source")
+	image := p.open(v.Name)
+	defer image.Close()
+	features, err := image.GetFeatures()
+	require.NoError(t, err)
+	require.Equal(t, ceph.FeatureLayering|ceph.FeatureDeepFlatten, features)
+	info, err := image.Stat()
+	require.NoError(t, err)
+	require.Equal(t, 20, info.Order)
+	require.Equal(t, noise(1, 3*mebi), p.read(v.Name, 3*mebi))
+}
+
 // TestLimitsThatAreNoNumbers: rbd config image set takes "1K".
 func TestLimitsThatAreNoNumbers(t *testing.T) {
 	d, p, ctx := driver(t, config(t)), connect(t, "volumes"), t.Context()
