@@ -304,17 +304,12 @@ func (d *Driver) trashedBy(s *session, image *rbd.Image, mark string) (bool, err
 	if err != nil {
 		return false, err
 	}
-	all, err := rbd.GetTrashList(s.io)
-	if is(err, syscall.ERANGE) { // more than 10240, which go-ceph does not list
+	entry, err := trashGet(s.io, id)
+	if is(err, syscall.ENOENT) {
 		return false, nil
 	}
-	for _, entry := range all {
-		if entry.Id == id {
-			after := entry.DeletionTime.Sub(marked)
-			return -time.Second <= after && after <= 2*d.config.Timeout, nil // no call takes longer
-		}
-	}
-	return false, err
+	after := entry.DeletionTime.Sub(marked)
+	return err == nil && -time.Second <= after && after <= 2*d.config.Timeout, err // no call takes longer
 }
 
 // standOn says that clones stand on a snapshot, for clone v2, where librbd would take it out of
@@ -371,7 +366,7 @@ func (d *Driver) discard(s *session, name string) error {
 func (d *Driver) PurgeTrash(ctx context.Context) (removed int, err error) {
 	var gone atomic.Int64 // also for a caller who leaves
 	err = d.do(ctx, call{kind: changes, run: func(ctx context.Context, s *session) error {
-		entries, err := rbd.GetTrashList(s.io)
+		entries, err := trashList(s.io)
 		if err != nil {
 			return err
 		}

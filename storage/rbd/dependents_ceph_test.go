@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -279,4 +280,47 @@ func TestAPurgeIsLeft(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, removed+more, all)
 	require.Empty(t, p.trash(prefix(c)))
+}
+
+// TestPurgeOfAFullTrash: a purge finds what is its own among very many others.
+func TestPurgeOfAFullTrash(t *testing.T) {
+	c := config(t)
+	c.DeferredDeletion, c.PurgeInterval = true, time.Hour
+	d, p, ctx := driver(t, c), connect(t, "volumes"), t.Context()
+	other := create(t, d, "other", 8*mebi)
+	require.NoError(t, ceph.GetImage(p.io, other.Name).Rename("other"))
+	require.NoError(t, ceph.GetImage(p.io, "other").Trash(0))
+	const directory = "rbd_trash"
+	all, err := p.io.GetAllOmapValues(directory, "", "id_", 10)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	defer func() {
+		trash, err := ceph.GetTrashList(p.io)
+		require.NoError(t, err)
+		require.Len(t, trash, 1, "what others deleted is there still")
+		require.NoError(t, ceph.TrashRemove(p.io, trash[0].Id, true))
+	}()
+	for _, entry := range all { // as if as many images had been deleted
+		more := map[string][]byte{}
+		var keys []string
+		for i := range 10300 {
+			key := fmt.Sprintf("id_%08x", i)
+			more[key], keys = entry, append(keys, key)
+			if len(more) == 500 {
+				require.NoError(t, p.io.SetOmap(directory, more))
+				clear(more)
+			}
+		}
+		require.NoError(t, p.io.SetOmap(directory, more))
+		defer func() {
+			for some := range slices.Chunk(keys, 500) {
+				require.NoError(t, p.io.RmOmapKeys(directory, some))
+			}
+		}()
+	}
+	create(t, d, "v", 8*mebi)
+	require.NoError(t, d.Delete(ctx, "v"))
+	removed, err := d.PurgeTrash(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 1, removed)
 }
