@@ -118,7 +118,7 @@ func options() []option {
 		secondsOption("connect_interval_seconds", "rados_connection_interval", "the time between two tries", 5, 0.001, func(c *Config) *time.Duration { return &c.ConnectInterval }),
 		intOption("concurrency", "", "how many calls may be inside librados, each with a thread", 8, 1, func(c *Config) *int { return &c.Concurrency }),
 
-		{key: "max_over_subscription_ratio", kind: kindNumber, about: "how many times the capacity may be promised to volumes; Cinder writes it as a string", initial: storage.DefaultOverSubscription,
+		{key: "max_over_subscription_ratio", kind: kindNumber, about: "how many times the capacity may be promised to volumes; Cinder writes it as a string; \"auto\" is the default", initial: storage.DefaultOverSubscription,
 			set: func(c *Config, v any) { c.MaxOverSubscription = v.(float64) }},
 		intOption("reserved_percentage", "", "how much of the capacity is not for new volumes", 0, 0, func(c *Config) *int { return &c.ReservedPercentage }),
 
@@ -208,7 +208,9 @@ func (o option) read(raw json.RawMessage) (any, error) {
 	case kindNumber:
 		var v float64
 		if o.key == "max_over_subscription_ratio" && json.Unmarshal(raw, new(string)) == nil {
-			raw = bytes.Trim(raw, `"`)
+			if raw = bytes.Trim(raw, `"`); string(raw) == "auto" { // Cinder reckons it out then; here it is the default
+				return nil, nil
+			}
 		}
 		if err = json.Unmarshal(raw, &v); err == nil {
 			return v, nil

@@ -34,6 +34,7 @@ func TestOptions(t *testing.T) {
 			`{"rbd_max_clone_depth":0,"rbd_store_chunk_size":8,"rados_connect_timeout":10,"rados_connection_retries":0,"report_dynamic_total_capacity":false,"rbd_exclusive_cinder_pool":false,"enable_deferred_deletion":true,"deferred_deletion_delay":90,"max_over_subscription_ratio":1.5,"reserved_percentage":10}`,
 			rbd.Config{MaxCloneDepth: -1, ObjectSizeBytes: 8 << 20, Timeout: 10 * time.Second, ConnectRetries: -1, StaticTotalCapacity: true, SharedPool: true, DeferredDeletion: true, DeferredDeletionDelay: 90 * time.Second, MaxOverSubscription: 1.5, ReservedPercentage: 10},
 		},
+		"Cinder's automatic ratio": {`{"max_over_subscription_ratio":"auto"}`, rbd.Config{}},
 		"ours": {
 			`{"cluster_name":"east","object_size_bytes":8388608,"features":["layering","exclusive-lock"],"multiattach":true,"max_clone_depth":0,"concurrent_flattens":1,"shared_pool":true,"static_total_capacity":true,"deferred_deletion":true,"deferred_deletion_delay_seconds":0.5,"purge_interval_seconds":1,"timeout_seconds":2.5,"connect_retries":1,"connect_interval_seconds":1,"concurrency":2,"volume_name_template":"v-%s-x","snapshot_name_template":"s-%s"}`,
 			rbd.Config{ClusterName: "east", ObjectSizeBytes: 8 << 20, Features: []string{"layering", "exclusive-lock"}, Multiattach: true, MaxCloneDepth: -1, ConcurrentFlattens: 1, SharedPool: true, StaticTotalCapacity: true, DeferredDeletion: true, DeferredDeletionDelay: 500 * time.Millisecond, PurgeInterval: time.Second, Timeout: 2500 * time.Millisecond, ConnectRetries: 1, ConnectInterval: time.Second, Concurrency: 2, VolumeNameTemplate: "v-%s-x", SnapshotNameTemplate: "s-%s"},
@@ -64,7 +65,7 @@ func TestBadOptionsAreAllReported(t *testing.T) {
 		`{"features":["object-map","magic"]}`:                                {"/features/1: \"magic\"", "object-map needs exclusive-lock", "without layering"},
 		`{"pool":"a","rbd_pool":"b"}`:                                        {`/rbd_pool: is Cinder's name for "pool"`},
 		`{"replication_device":[{"backend_id":"x"}]}`:                        {"/replication_device: replication is not supported"},
-		`{"max_over_subscription_ratio":"auto"}`:                             {"/max_over_subscription_ratio: "},
+		`{"max_over_subscription_ratio":"much"}`:                             {"/max_over_subscription_ratio: "},
 		`{"max_over_subscription_ratio":0.5,"reserved_percentage":101}`:      {"/max_over_subscription_ratio: 0.5", "/reserved_percentage: 101"},
 		`{"deferred_deletion_delay_seconds":5}`:                              {"/deferred_deletion_delay_seconds: without deferred_deletion"},
 		`{"volume_name_template":"x","snapshot_name_template":"s%s%s"}`:      {"/volume_name_template: ", "/snapshot_name_template: "},
