@@ -40,8 +40,8 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 
 func (d *Driver) delete(ctx context.Context, s *session, name string) error {
 	view, err := s.view(name)
-	if is(err, syscall.ENOENT) {
-		return rbd.RemoveImage(s.io, name) // nothing, or a wreck that cannot be opened
+	if is(err, syscall.ENOENT) || errors.Is(err, errOrphan) {
+		return rbd.RemoveImage(s.io, name) // nothing, or what cannot be opened; librbd refuses what is in use
 	}
 	if err != nil {
 		return before(err)

@@ -324,3 +324,35 @@ func TestPurgeOfAFullTrash(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, removed)
 }
+
+// TestVolumeWhoseParentIsGone has its own data still: somebody removed an image, or its pool, by force.
+func TestVolumeWhoseParentIsGone(t *testing.T) {
+	c := config(t)
+	d, p, images, ctx := driver(t, c), connect(t, "volumes"), connect(t, "images"), t.Context()
+	v, err := d.CreateFromImage(ctx, storage.VolumeSpec{ID: "v"}, image(c)(t, noise(1, mebi)))
+	require.NoError(t, err)
+	p.write(v.Name, noise(2, mebi/2))
+	volume, parent := p.open(v.Name), images.open(prefix(c)+"image")
+	volumeID, err := volume.GetId()
+	require.NoError(t, err)
+	parentID, err := parent.GetId()
+	require.NoError(t, err)
+	require.NoError(t, volume.Close())
+	require.NoError(t, parent.Close())
+	header := "rbd_header." + parentID
+	require.NoError(t, images.io.Delete(header))
+
+	_, err = d.Create(ctx, storage.VolumeSpec{ID: "v", SizeBytes: mebi})
+	require.ErrorIs(t, err, storage.ErrExists)
+	_, err = d.Get(ctx, "v")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, storage.ErrNotFound)
+	_, err = p.io.Stat("rbd_header." + volumeID)
+	require.NoError(t, err, "it is there still")
+	list, err := d.List(ctx, "", 10)
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.NoError(t, d.Delete(ctx, "v"), "and can be deleted")
+	require.Empty(t, p.images(prefix(c)))
+	require.NoError(t, ceph.RemoveImage(images.io, prefix(c)+"image"))
+}

@@ -279,12 +279,47 @@ func text(s string) error {
 
 // view opens an image for reading, which leaves no watcher on it.
 func (s *session) view(name string) (*rbd.Image, error) {
-	return rbd.OpenImageReadOnly(s.io, name, rbd.NoSnapshot)
+	return s.open(name, rbd.OpenImageReadOnly)
 }
 
 // edit opens an image for changes.
 func (s *session) edit(name string) (*rbd.Image, error) {
-	return rbd.OpenImage(s.io, name, rbd.NoSnapshot)
+	return s.open(name, rbd.OpenImage)
+}
+
+// errOrphan is that an image is there, with its data, but not what it stands on. librbd says of it
+// what it says of an image that is not there.
+var errOrphan = errors.New("rbd: the image is there, but what it stands on is not, or not its pool")
+
+func (s *session) open(name string, how func(*rados.IOContext, string, string) (*rbd.Image, error)) (*rbd.Image, error) {
+	image, err := how(s.io, name, rbd.NoSnapshot)
+	if !is(err, syscall.ENOENT) {
+		return image, err
+	}
+	switch there, look := s.header(name); {
+	case look != nil:
+		return nil, look
+	case !there:
+		return nil, err
+	}
+	image, err = how(s.io, name, rbd.NoSnapshot) // it may have been made just now
+	if is(err, syscall.ENOENT) {
+		err = errOrphan
+	}
+	return image, err
+}
+
+// header says whether an image has its header, without which it is none.
+func (s *session) header(name string) (bool, error) {
+	raw := make([]byte, 256)
+	n, err := s.io.Read("rbd_id."+name, raw, 0) // a length of 4 bytes and the ID
+	if err == nil {
+		_, err = s.io.Stat("rbd_header." + string(raw[min(4, n):n]))
+	}
+	if is(err, syscall.ENOENT) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // size returns an image's size.
