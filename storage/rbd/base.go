@@ -135,7 +135,7 @@ func (d *Driver) base(ctx context.Context, s *session, source *rbd.Image, edit b
 		err = s.protectNew(source.GetSnapshot(snapshot))
 	}
 	if err != nil {
-		return "", false, err
+		return "", false, errors.Join(err, dropUnused(source, snapshot))
 	}
 	if alone.id != 0 {
 		d.bases.set(image, alone)

@@ -106,7 +106,9 @@ func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, edit 
 	}
 	switch {
 	case depth >= d.config.MaxCloneDepth+depthSlack:
-		return d.flattenNow(ctx, s, name)
+		if err := d.flattenNow(ctx, s, name); err != nil {
+			return errors.Join(err, d.discard(s, name))
+		}
 	case depth >= d.config.MaxCloneDepth:
 		d.flattenLater(s, name)
 	}

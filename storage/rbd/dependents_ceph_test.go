@@ -145,6 +145,28 @@ func TestClonesBeyondTheDepthLimit(t *testing.T) {
 	})
 }
 
+// TestCloneThatIsLeftWaitingForItsFlatten: far beyond the limit a clone waits, and may be left.
+func TestCloneThatIsLeftWaitingForItsFlatten(t *testing.T) {
+	c := config(t)
+	c.MaxCloneDepth = 1
+	d, p := driver(t, c), connect(t, "volumes")
+	create(t, d, "v0", 8*mebi)
+	release := d.HoldFlattens()
+	for i := 1; i <= 4; i++ {
+		clone(t, d, fmt.Sprint("v", i), fmt.Sprint("v", i-1))
+	}
+	before := p.snapshots(prefix(c) + "v4")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := d.Clone(ctx, storage.VolumeSpec{ID: "v5"}, "v4")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = d.Get(t.Context(), "v5") // waits for what is taken back
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	require.Equal(t, before, p.snapshots(prefix(c)+"v4"))
+	release()
+	clone(t, d, "v5", "v4")
+}
+
 func TestDeleteOfWhatIsBeingFlattened(t *testing.T) {
 	c := config(t)
 	c.MaxCloneDepth, c.ConcurrentFlattens = 1, 1

@@ -12,3 +12,15 @@ func (d *Driver) Address(ctx context.Context) (address string, err error) {
 	}})
 	return address, err
 }
+
+// HoldFlattens takes all turns to flatten, until the release.
+func (d *Driver) HoldFlattens() (release func()) {
+	for range cap(d.flattens.slots) {
+		d.flattens.slots <- struct{}{}
+	}
+	return func() {
+		for range cap(d.flattens.slots) {
+			<-d.flattens.slots
+		}
+	}
+}
