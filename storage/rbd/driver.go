@@ -239,11 +239,19 @@ func (d *Driver) create(ctx context.Context, s *session, name string, size int64
 	defer options.Destroy()
 	return d.overWreck(ctx, s, name, func() error {
 		err := rbd.CreateImage(s.io, name, uint64(size), options)
-		if is(err, syscall.EINVAL, syscall.EFBIG) && size > 1<<50 {
-			err = fmt.Errorf("%w: %d bytes are more than an image can have: %w", storage.ErrInvalid, size, err)
-		}
-		return err
+		return tooBig(err, size, d.config.ObjectSizeBytes)
 	})
+}
+
+// mostObjects is what an object map can have.
+const mostObjects = 256_000_000
+
+// tooBig types what librbd says of a size that an image cannot have.
+func tooBig(err error, size, objectSize int64) error {
+	if is(err, syscall.EINVAL, syscall.EFBIG) && size/objectSize >= mostObjects {
+		return fmt.Errorf("%w: %d bytes are more than an image can have of objects of %d: %w", storage.ErrInvalid, size, objectSize, err)
+	}
+	return err
 }
 
 // wreckPatience is how long a create of another process may take between its steps.
@@ -333,16 +341,16 @@ func (d *Driver) Extend(ctx context.Context, id string, sizeBytes int64) (*stora
 
 // grow makes an image bigger and never smaller.
 func grow(image *rbd.Image, size int64) error {
-	has, err := image.GetSize()
+	has, err := image.Stat()
 	switch {
 	case err != nil:
 		return err
-	case size < int64(has):
-		return fmt.Errorf("%w: it has %d bytes, %d bytes are less", storage.ErrInvalid, has, size)
-	case size == int64(has):
+	case size < int64(has.Size):
+		return fmt.Errorf("%w: it has %d bytes, %d bytes are less", storage.ErrInvalid, has.Size, size)
+	case size == int64(has.Size):
 		return nil
 	}
-	return image.Resize(uint64(size))
+	return tooBig(image.Resize(uint64(size)), size, int64(has.Obj_size))
 }
 
 // changing runs fn on a volume that is there.

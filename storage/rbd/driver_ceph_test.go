@@ -71,9 +71,15 @@ func TestFeaturesAndObjects(t *testing.T) {
 
 	c.Multiattach, c.Features = false, []string{"layering"}
 	require.Equal(t, ceph.FeatureLayering, features(create(t, driver(t, c), "plain", 8*mebi).Name))
-	_, err = d.Create(t.Context(), storage.VolumeSpec{ID: "giant", SizeBytes: 1 << 59})
-	require.ErrorIs(t, err, storage.ErrInvalid)
-	require.NotContains(t, p.images(prefix(c)), prefix(c)+"giant")
+	for _, size := range []int64{1 << 59, 256_000_001 * mebi} { // an object map has 256,000,000 objects
+		_, err = d.Create(t.Context(), storage.VolumeSpec{ID: "giant", SizeBytes: size})
+		require.ErrorIs(t, err, storage.ErrInvalid)
+		_, err = d.Clone(t.Context(), storage.VolumeSpec{ID: "giant", SizeBytes: size}, "default")
+		require.ErrorIs(t, err, storage.ErrInvalid)
+		require.NotContains(t, p.images(prefix(c)), prefix(c)+"giant")
+		_, err = d.Extend(t.Context(), "default", size)
+		require.ErrorIs(t, err, storage.ErrInvalid)
+	}
 }
 
 func TestAdoption(t *testing.T) {
