@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -388,6 +389,23 @@ func TestFailedConnectionsLeaveNothing(t *testing.T) {
 			require.Eventually(t, func() bool { return maps.Equal(before, threads(t)) }, 10*time.Second, 10*time.Millisecond)
 		})
 	}
+}
+
+// TestNoFileDescriptors: librados would end the process.
+func TestNoFileDescriptors(t *testing.T) {
+	d := driver(t, config(t))
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	open, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	few := limit
+	few.Cur = uint64(len(open) + 5)
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+	err = d.Check(t.Context())
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.ErrorContains(t, err, "file descriptors are open")
+	require.NoError(t, d.Check(t.Context()))
 }
 
 // threads counts those of this process that librados started, by their names.

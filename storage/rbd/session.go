@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,7 +147,28 @@ func (s *sessions) close() {
 	s.closing.Wait()
 }
 
+// A connection has 12 threads and 33 file descriptors, and those of its sockets to more OSDs.
+const descriptors = 64
+
+// room says whether there are file descriptors for a connection. librados does not: when it gets
+// none it throws a std::system_error, which ends the process. So it does for threads, but nobody
+// can tell how many are left.
+func room() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil && !errors.Is(err, os.ErrNotExist) || uint64(len(open)+descriptors) > limit.Cur {
+		return errors.Join(fmt.Errorf("rbd: %d of %d file descriptors are open, a connection needs up to %d; raise the limit", len(open), limit.Cur, descriptors), err)
+	}
+	return nil
+}
+
 func (s *sessions) connect() (_ *session, err error) {
+	if err := room(); err != nil {
+		return nil, err
+	}
 	what := fmt.Sprintf("connect to cluster %q as client.%s", s.config.ClusterName, s.user())
 	conn, err := rados.NewConnWithClusterAndUser(s.config.ClusterName, "client."+s.user())
 	if err != nil {
