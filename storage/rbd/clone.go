@@ -107,7 +107,7 @@ func (d *Driver) clone(ctx context.Context, s *session, source *rbd.Image, edit 
 	switch {
 	case depth >= d.config.MaxCloneDepth+depthSlack:
 		if err := d.flattenNow(ctx, s, name); err != nil {
-			return errors.Join(err, d.discard(s, name))
+			return d.takeBack(s, name, err)
 		}
 	case depth >= d.config.MaxCloneDepth:
 		d.flattenLater(s, name)
@@ -148,7 +148,7 @@ func (d *Driver) copyTo(ctx context.Context, s *session, source, snapshot, name 
 		err = s.settle(name, size, keys)
 	}
 	if err != nil {
-		return errors.Join(err, d.discard(s, name))
+		return d.takeBack(s, name, err)
 	}
 	return nil
 }
@@ -209,7 +209,7 @@ func (d *Driver) cloneTo(ctx context.Context, s *session, from origin, name stri
 		err = d.flattenNow(ctx, s, name)
 	}
 	if err != nil {
-		return errors.Join(err, d.discard(s, name))
+		return d.takeBack(s, name, err)
 	}
 	return nil
 }

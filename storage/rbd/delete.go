@@ -332,6 +332,15 @@ func (s *session) standOn(image *rbd.Image, snapshot string) (bool, error) {
 	return len(children) > 0, errors.Join(err, image.SetSnapshot(rbd.NoSnapshot))
 }
 
+// takeBack removes what a call made before err. If that fails too it may be there still, and the
+// outcome is unknown.
+func (d *Driver) takeBack(s *session, name string, err error) error {
+	if left := d.discard(s, name); left != nil {
+		return fmt.Errorf("%w: %w; then, removing it: %w", storage.ErrUnknownOutcome, err, left)
+	}
+	return err
+}
+
 // discard removes an image that a call made and nobody wants, with the snapshot it stands on.
 func (d *Driver) discard(s *session, name string) error {
 	view, err := s.view(name)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -244,6 +245,21 @@ func TestStoppedOSD(t *testing.T) {
 	require.NoError(t, d.Delete(t.Context(), "kept"))
 	require.Empty(t, p.images(prefix(c)))
 	require.Empty(t, p.trash(prefix(c)))
+}
+
+// TestWhatCannotBeTakenBackIsUnknown: an import whose source fails when the cluster does.
+func TestWhatCannotBeTakenBackIsUnknown(t *testing.T) {
+	cluster := shared.Get(t)
+	c := config(t)
+	c.Timeout = time.Second
+	d := driver(t, c)
+	broken := errors.New("network is down")
+	r := &trigger{Reader: io.MultiReader(bytes.NewReader(noise(1, 12*mebi)), iotest.ErrReader(broken)), after: 12 * mebi, fire: cluster.PauseOSD}
+	_, err := d.Import(t.Context(), storage.VolumeSpec{ID: "v"}, r, 48*mebi, nil)
+	require.NoError(t, cluster.ResumeOSD())
+	require.ErrorIs(t, err, broken)
+	require.ErrorIs(t, err, storage.ErrUnknownOutcome)
+	require.Eventually(t, func() bool { return d.Delete(t.Context(), "v") == nil }, time.Minute, 100*time.Millisecond, "it is there")
 }
 
 // TestCloseIsBounded: with the cluster down Close waits for librados to give up, and no longer.

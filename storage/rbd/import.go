@@ -24,9 +24,8 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 		return nil, err
 	}
 	name := d.volumes.name(v.ID)
-	var image *rbd.Image                  // set by the worker before it serves
-	failed := errors.New("stream failed") // the caller's side has; it knows why
-	broken := false                       // written before the stream is ended
+	var image *rbd.Image // set by the worker before it serves
+	var filled error     // what the caller's side came to; set before the stream is ended
 	st := newStream()
 	t, err := d.begin(ctx, call{
 		kind: changes, names: []string{v.ID},
@@ -36,8 +35,8 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 			}
 			if image, err = s.edit(name); err == nil {
 				err = st.serve(ctx, d.workers.slots, writesAhead)
-				if err == nil && broken {
-					err = failed
+				if err == nil {
+					err = filled
 				}
 				if err == nil {
 					err = image.Flush()
@@ -45,7 +44,7 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 				err = errors.Join(err, image.Close())
 			}
 			if err != nil {
-				return errors.Join(err, d.discard(s, name))
+				return d.takeBack(s, name, err)
 			}
 			return nil
 		},
@@ -59,17 +58,11 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 		return st.start(ctx, func() error { _, err := image.WriteAt(p, off); return err })
 	}}
 	u.result = func(done <-chan error) error { return result(ctx, done) }
-	filled := storage.Fill(ctx, u, r, size, u.read)
-	if filled == nil {
+	if filled = storage.Fill(ctx, u, r, size, u.read); filled == nil {
 		filled = u.finish()
 	}
-	broken = filled != nil
 	close(st.work)
-	err = t.wait(ctx)
-	if errors.Is(err, failed) || err == nil && filled != nil {
-		err = typed(filled, changes)
-	}
-	if err != nil {
+	if err := t.wait(ctx); err != nil {
 		d.sizes.forget(name)
 		return nil, fmt.Errorf("volume %q: %w", v.ID, err)
 	}
