@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -473,14 +474,16 @@ func (c *Cluster) logs() error {
 	return errors.Join(errs...)
 }
 
-// freePorts returns a port that is free as is the next one.
+// freePorts returns a port that is free as is the next one. They are below those that the kernel
+// gives to clients, which keep them for a minute after: beside a test with many connections
+// hardly one of those has a free neighbour.
 func freePorts() (int, error) {
-	for range 50 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 {
+		port := 10240 + rand.IntN(22000)
+		first, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return 0, err
+			continue
 		}
-		port := first.Addr().(*net.TCPAddr).Port
 		second, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
 		first.Close()
 		if err == nil {
