@@ -221,7 +221,9 @@ func TestStoppedOSD(t *testing.T) {
 			// In the middle of a change.
 			r := &trigger{Reader: bytes.NewReader(noise(8, 48*mebi)), after: 12 * mebi, fire: fault.stop}
 			start = time.Now()
-			_, err = d.Import(t.Context(), storage.VolumeSpec{ID: "half"}, r, 48*mebi, nil)
+			patient, leave := context.WithTimeout(t.Context(), time.Minute) // more than is expected
+			defer leave()
+			_, err = d.Import(patient, storage.VolumeSpec{ID: "half"}, r, 48*mebi, nil)
 			t.Logf("import ended after %v: %v", time.Since(start), err)
 			require.ErrorIs(t, err, storage.ErrUnknownOutcome)
 			require.Less(t, time.Since(start), 40*time.Second)

@@ -34,7 +34,9 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 				return err
 			}
 			if image, err = s.edit(name); err == nil {
-				err = st.serve(ctx, d.workers.slots, writesAhead)
+				if err = own(image); err == nil {
+					err = st.serve(ctx, d.workers.slots, writesAhead)
+				}
 				if err == nil {
 					err = filled
 				}
@@ -68,4 +70,15 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 	}
 	d.sizes.set(name, has, d.clock.Now())
 	return d.volume(v.ID, has), nil
+}
+
+// own takes the exclusive lock, if the image has one. The first write would, too. But of several
+// that wait for the lock when the OSD goes down librbd 16 fails the first, and leaves the others
+// until it can watch the image again, however long that is.
+func own(image *rbd.Image) error {
+	features, err := image.GetFeatures()
+	if err != nil || features&featureExclusiveLock == 0 {
+		return err
+	}
+	return image.LockAcquire(rbd.LockModeExclusive)
 }
