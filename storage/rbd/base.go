@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -196,13 +197,8 @@ func (s *session) unchanged(image *rbd.Image, b base) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	there := false
-	for _, snapshot := range all {
-		if snapshot.Id == b.id && snapshot.Name == b.name && snapshot.Size == size {
-			there = !trashed(image, snapshot)
-		}
-	}
-	if !there {
+	// One that was deleted, and is kept by librbd for its clones, has another name.
+	if !slices.Contains(all, rbd.SnapInfo{Id: b.id, Size: size, Name: b.name}) {
 		return false, nil
 	}
 	if users, err := s.watchers(image); err != nil || len(users) > 0 {

@@ -227,6 +227,9 @@ func TestVolumeFromImageOfTheCluster(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrExists)
 	require.Equal(t, []string{v.Name}, volumes.images(prefix(c)))
 
+	clone(t, d, "clone", "v")
+	require.True(t, bytes.Equal(contents, volumes.read(prefix(c)+"clone", len(contents))))
+	require.NoError(t, d.Delete(ctx, "clone"))
 	require.NoError(t, d.Delete(ctx, "v"))
 	require.Equal(t, []string{"snap"}, images.snapshots(name), "others' images are theirs")
 	c.FlattenVolumeFromSnapshot = true

@@ -263,6 +263,13 @@ func TestDeferredDeletion(t *testing.T) {
 	require.Eventually(t, func() bool { return len(p.trash(prefix(c))) == 1 }, 30*time.Second, 100*time.Millisecond, "the rest is purged")
 	require.Equal(t, []string{foreign.Name}, p.trash(prefix(c)), "and only what this driver deleted")
 	require.Empty(t, p.images(prefix(c)))
+
+	create(t, d, "parent", 8*mebi)
+	clone(t, d, "child", "parent")
+	require.NoError(t, d.Delete(ctx, "parent"))
+	c.DeferredDeletion, c.DeferredDeletionDelay = false, 0
+	require.NoError(t, driver(t, c).Delete(ctx, "child"))
+	require.ElementsMatch(t, []string{foreign.Name, prefix(c) + "parent"}, p.trash(prefix(c)), "its delay is not over, also without clones")
 }
 
 // TestAPurgeIsLeft in its middle, and tells how many images it had removed by then.

@@ -3,6 +3,7 @@
 package rbd_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -329,6 +330,12 @@ func TestWrecks(t *testing.T) {
 	require.Positive(t, stats.ProvisionedBytes)
 	_, err = d.Get(ctx, "a")
 	require.ErrorIs(t, err, storage.ErrNotFound)
+	impatient, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err = d.Create(impatient, storage.VolumeSpec{ID: "a", SizeBytes: mebi})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = p.io.Stat("rbd_id." + prefix(c) + "a")
+	require.NoError(t, err, "somebody else may be making it")
 	create(t, d, "a", 16*mebi)
 	require.NoError(t, d.Delete(ctx, "b"))
 	require.ErrorIs(t, d.Delete(ctx, "b"), storage.ErrNotFound)
