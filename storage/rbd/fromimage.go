@@ -49,8 +49,14 @@ func (d *Driver) CreateFromImage(ctx context.Context, v storage.VolumeSpec, loca
 		has, err := view.GetSize()
 		info, stat := view.Stat()
 		keys, meta := inherited(view)
-		if err := errors.Join(err, stat, meta, view.Close()); err != nil {
+		protected, look := view.GetSnapshot(from.Snapshot).IsProtected()
+		if err := errors.Join(err, stat, meta, look, view.Close()); err != nil {
 			return fmt.Errorf("image %s: %w", location, err)
+		}
+		// Not to be tried: librbd 16 says EINVAL, and now and then ends the process,
+		// by a std::system_error of a lock that is gone already.
+		if s.protect.Load() && !protected {
+			return fmt.Errorf("%w: image %s cannot be cloned: its snapshot must be protected", storage.ErrUnsupported, location)
 		}
 		if size, err = fit(v.SizeBytes, int64(has)); err != nil {
 			return err
