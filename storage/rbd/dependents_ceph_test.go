@@ -136,6 +136,11 @@ func TestClonesBeyondTheDepthLimit(t *testing.T) {
 			name := fmt.Sprint(prefix(c), "v", i)
 			require.Eventually(t, func() bool { return p.depth(name) <= 2 }, 30*time.Second, 50*time.Millisecond, "%s is flattened in the background", name)
 			require.True(t, bytes.Equal(contents, p.read(name, len(contents))), name)
+			if i > 0 && p.depth(name) == 0 {
+				source := fmt.Sprint(prefix(c), "v", i-1)
+				require.Eventually(t, func() bool { return !slices.Contains(p.snapshots(source), name+".clone_snap") },
+					30*time.Second, 50*time.Millisecond, "what %s stood on goes", name)
+			}
 		}
 		for i := range 10 {
 			require.NoError(t, d.Delete(ctx, fmt.Sprint("v", i)))

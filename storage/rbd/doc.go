@@ -52,4 +52,6 @@
 // more of them while it connects: a std::system_error, which no caller can catch. The driver
 // connects once, frees what did not come about at once, and refuses to connect where file
 // descriptors are few; leave it room for threads (RLIMIT_NPROC, a container's pids.max).
+// librbd 16 does the same now and then when it is told to clone a snapshot that would have to be
+// protected and is not (clone v1): the driver looks first.
 package rbd
