@@ -59,18 +59,28 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 	u := &upload{progress: progress, start: func(p []byte, off int64) (<-chan error, error) {
 		return st.start(ctx, func() error { _, err := image.WriteAt(p, off); return err })
 	}}
-	u.result = func(done <-chan error) error { return result(ctx, done) }
+	u.result = func(done <-chan error) error {
+		patient, leave := context.WithTimeout(ctx, patience*d.config.Timeout)
+		defer leave()
+		return result(patient, done)
+	}
 	if filled = storage.Fill(ctx, u, r, size, u.read); filled == nil {
 		filled = u.finish()
 	}
 	close(st.work)
-	if err := t.wait(ctx); err != nil {
+	patient, leave := context.WithTimeout(ctx, patience*d.config.Timeout)
+	defer leave()
+	if err := t.wait(patient); err != nil {
 		d.sizes.forget(name)
 		return nil, fmt.Errorf("volume %q: %w", v.ID, err)
 	}
 	d.sizes.set(name, has, d.clock.Now())
 	return d.volume(v.ID, has), nil
 }
+
+// patience is for how many timeouts a write, and then the end, is waited for. librbd 16 has waits
+// without a timeout, beside own's in the closing of an image that it cannot watch any more.
+const patience = 6
 
 // own takes the exclusive lock, if the image has one. The first write would, too. But of several
 // that wait for the lock when the OSD goes down librbd 16 fails the first, and leaves the others
