@@ -71,6 +71,9 @@ func (d *Driver) Import(ctx context.Context, v storage.VolumeSpec, r io.Reader, 
 	patient, leave := context.WithTimeout(ctx, patience*d.config.Timeout)
 	defer leave()
 	if err := t.wait(patient); err != nil {
+		if filled != nil && patient.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", err, filled)
+		}
 		d.sizes.forget(name)
 		return nil, fmt.Errorf("volume %q: %w", v.ID, err)
 	}
