@@ -148,10 +148,15 @@ func (e *Engine) runJobs(ctx context.Context) {
 				continue
 			}
 			t := e.targets(j)
-			behind := slices.ContainsFunc(t.nodes(), func(n string) bool { return waiting[n] })
-			if behind || !t.canStart(e.config.Registry.For(config.Document).Info(), j) || !busy.take(j.ID, t.nodes()) {
+			// One that the last process had begun has had its turn: its nodes rest when it has ended.
+			behind := j.Status == JobQueued && slices.ContainsFunc(t.nodes(), func(n string) bool { return waiting[n] })
+			ready := t.canStart(e.config.Registry.For(config.Document).Info(), j)
+			if behind || !ready || !busy.take(j.ID, t.nodes()) {
+				if !behind && !ready && len(t.coming) == 0 {
+					continue // it waits for nodes to be allocated, which may take days: others go before
+				}
 				for _, n := range slices.Concat(t.nodes(), slices.Collect(maps.Keys(t.coming))) {
-					waiting[n] = waiting[n] || len(t.coming) > 0 || behind
+					waiting[n] = true
 				}
 				continue
 			}

@@ -49,12 +49,13 @@ func (t *targets) short(info barclamp.Info, j *Job, alive func(node string) bool
 }
 
 // canStart says whether a job can begin: nobody is on the way any more, and the nodes that still
-// pause can be done without; whoever is allocated later is caught up with.
+// pause can be done without; whoever is allocated later is caught up with. One that has begun
+// goes on without them.
 func (t *targets) canStart(info barclamp.Info, j *Job) bool {
 	if len(t.coming) > 0 {
 		return false
 	}
-	if len(t.paused) == 0 {
+	if len(t.paused) == 0 || j.Status == JobRunning {
 		return true
 	}
 	role, _ := t.short(info, j, func(node string) bool { return len(t.due[node]) > 0 })
