@@ -188,12 +188,7 @@ func (d *Driver) cloneTo(ctx context.Context, s *session, from origin, name stri
 			return err
 		}
 		// Not protected, and the cluster wants that: it was told to let old clients in again.
-		image, look := rbd.OpenImage(from.s.io, from.image, rbd.NoSnapshot)
-		if look != nil {
-			return err
-		}
-		defer image.Close()
-		if protected := image.GetSnapshot(from.snapshot).Protect(); protected != nil {
+		if from.s.protectOld(from.image, from.snapshot) != nil {
 			return err
 		}
 		from.s.protect.Store(true)

@@ -331,8 +331,10 @@ func TestOldClientsAreLetInAgain(t *testing.T) {
 	}
 	defer letIn()
 	v := create(t, d, "v", 8*mebi)
-	_, err := d.CreateSnapshot(ctx, "v", "s")
-	require.NoError(t, err)
+	for _, id := range []string{"s", "t"} {
+		_, err := d.CreateSnapshot(ctx, "v", id)
+		require.NoError(t, err)
+	}
 	at := image(c)(t, noise(1, mebi))
 	glances := images.open(prefix(c) + "image")
 	require.NoError(t, glances.GetSnapshot("snap").Unprotect())
@@ -357,9 +359,12 @@ func TestOldClientsAreLetInAgain(t *testing.T) {
 		return true
 	}, 30*time.Second, 100*time.Millisecond)
 	require.NoError(t, glances.Close())
-	_, err = d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "b"}, "v", "s")
+	_, err := d.CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "b"}, "v", "s")
 	require.NoError(t, err)
+	_, err = driver(t, c).CreateFromSnapshot(ctx, storage.VolumeSpec{ID: "c"}, "v", "t")
+	require.NoError(t, err, "one that knew from the start")
 	ours = p.open(v.Name)
 	require.True(t, protected(ours, "snapshot-s"))
+	require.True(t, protected(ours, "snapshot-t"))
 	require.NoError(t, ours.Close())
 }

@@ -72,6 +72,15 @@ func (s *session) protectNew(snapshot *rbd.Snapshot) error {
 	return nil
 }
 
+// protectOld protects a snapshot that was made when clones did not need that.
+func (s *session) protectOld(name, snapshot string) error {
+	image, err := s.edit(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(image.GetSnapshot(snapshot).Protect(), image.Close())
+}
+
 // dropSnapshot removes a snapshot; none is no error. With clone v1 a snapshot with children is
 // EBUSY; with v2 librbd keeps it out of sight until the last child is gone.
 func dropSnapshot(image *rbd.Image, name string) error {
@@ -254,9 +263,18 @@ func (d *Driver) CreateFromSnapshot(ctx context.Context, v storage.VolumeSpec, v
 			return before(fmt.Errorf("source %q: %w", volumeID, err))
 		}
 		found, err := find(image, snapshot)
+		protected := true
+		if err == nil && s.protect.Load() {
+			protected, err = image.GetSnapshot(snapshot).IsProtected()
+		}
 		keys, meta := inherited(image)
 		if err := errors.Join(err, meta, image.Close()); err != nil {
 			return before(fmt.Errorf("snapshot %q of %q: %w", snapshotID, volumeID, err))
+		}
+		if !protected { // not to be tried: see CreateFromImage
+			if err := s.protectOld(source, snapshot); err != nil && !is(err, syscall.EBUSY) { // EBUSY: another call was faster
+				return before(fmt.Errorf("snapshot %q of %q: %w", snapshotID, volumeID, err))
+			}
 		}
 		if size, err = fit(v.SizeBytes, int64(found.Size)); err != nil {
 			return err
