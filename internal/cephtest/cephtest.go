@@ -273,6 +273,13 @@ func (c *Cluster) upFrom(ctx context.Context) (int, error) {
 	return dump.OSDs[0].UpFrom, nil
 }
 
+// restartMgr starts the mgr, which answers for the placement groups, anew. Now and then one of
+// 16.2.15 lives and answers nobody after its OSD was killed.
+func (c *Cluster) restartMgr() error {
+	fmt.Fprintln(os.Stderr, "cephtest: the mgr does not answer; starting it anew")
+	return errors.Join(c.stop("ceph-mgr", syscall.SIGKILL), c.start("ceph-mgr", "x"))
+}
+
 // StopOSD stops the OSD: every operation on objects hangs from now on. SIGTERM ends it in order
 // and the monitor knows at once; SIGKILL is a power cut.
 func (c *Cluster) StopOSD(s syscall.Signal) error { return c.stop("ceph-osd", s) }
@@ -309,8 +316,11 @@ func (c *Cluster) createPools(ctx context.Context, pools []string) error {
 
 // WaitReady waits until placement groups are active and clean and the pools have stats.
 func (c *Cluster) WaitReady(ctx context.Context, pools ...string) error {
-	err := c.poll(ctx, "placement groups", func(ctx context.Context) error {
-		out, err := c.Ceph(ctx, "pg", "stat")
+	err := c.poll(ctx, "placement groups", func(try context.Context) error {
+		out, err := c.Ceph(try, "pg", "stat")
+		if try.Err() != nil && ctx.Err() == nil {
+			return errors.Join(err, c.restartMgr())
+		}
 		if err != nil {
 			return err
 		}
@@ -369,8 +379,7 @@ func (c *Cluster) run(ctx context.Context, stdin []byte, name string, args ...st
 	return stdout.Bytes(), nil
 }
 
-// oneTry is the longest that one question may take. Seen once: after a kill of the OSD a "ceph pg
-// stat" that never ended, where the next one would have been answered.
+// oneTry is the longest that one question may take.
 const oneTry = 20 * time.Second
 
 // poll tries until it works, a daemon dies or the context ends.
