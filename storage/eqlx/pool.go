@@ -345,7 +345,7 @@ func (p *pool) pop() (c *conn, open int, back <-chan struct{}, err error) {
 
 // reuse reports whether an idle session can take a command, and drops it if not.
 func (p *pool) reuse(ctx context.Context, c *conn) bool {
-	if c.alive() && p.clock.Now().Sub(c.used) <= idleTime {
+	if c.alive() && !c.shell.ended() && p.clock.Now().Sub(c.used) <= idleTime {
 		if c.shell.usable() {
 			return true
 		}

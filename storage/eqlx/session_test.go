@@ -202,22 +202,40 @@ func TestManyCallersAtTheCap(t *testing.T) {
 	require.LessOrEqual(t, last.Session, sessions, "sessions were opened again")
 }
 
+// noticing is a connection whose user says that it is at its end by closing it.
+type noticing struct {
+	net.Conn
+	noticed chan struct{}
+	once    sync.Once
+}
+
+func (c *noticing) Close() error {
+	c.once.Do(func() { close(c.noticed) })
+	return c.Conn.Close()
+}
+
 // A session that the group has closed meanwhile is replaced before a command goes out.
 func TestGroupHangsUp(t *testing.T) {
 	var f faults
 	group, address := serve(t, eqlxsim.Config{Fault: f.fault})
 	c := options(group, address)
 	c.MaxSessions = 1
-	var conns sync.Map
+	conns := make(chan *noticing, 10)
 	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		conns.Store(conn, nil)
-		return conn, err
+		if err != nil {
+			return nil, err
+		}
+		n := &noticing{Conn: conn, noticed: make(chan struct{})}
+		conns <- n
+		return n, nil
 	}
 	d := open(t, c)
 	for i := range 5 {
 		create(t, d, fmt.Sprint("v", i), 1)
-		conns.Range(func(conn, _ any) bool { conn.(net.Conn).Close(); return true }) //nolint:errcheck // that is the test
+		conn := <-conns
+		require.NoError(t, conn.Conn.Close())
+		<-conn.noticed // x/crypto says nothing of a packet that it could not write before
 		require.Eventually(t, func() bool { return group.Sessions() == 0 }, 5*time.Second, time.Millisecond)
 	}
 	require.Len(t, group.Volumes(), 5)

@@ -83,7 +83,7 @@ type shell struct {
 func openShell(ctx context.Context, client *ssh.Client, group string, settings []string, timeout time.Duration, reader func(func())) (*shell, error) {
 	// There is no other way to end a blocked OpenChannel.
 	stop := context.AfterFunc(ctx, func() { client.Close() })
-	channel, requests, err := client.OpenChannel("session", nil)
+	channel, requests, err := openSession(ctx, client)
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("open a session: %w", err)
@@ -116,6 +116,25 @@ func openShell(ctx context.Context, client *ssh.Client, group string, settings [
 	}
 	s.echoes = echoes
 	return s, nil
+}
+
+// openSession is OpenChannel for a session, which of a connection that has ended just now never
+// returns, as nobody is left to tell it (x/crypto/ssh v0.45.0): then its goroutine is left behind.
+func openSession(ctx context.Context, client *ssh.Client) (ssh.Channel, <-chan *ssh.Request, error) {
+	var channel ssh.Channel
+	var requests <-chan *ssh.Request
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		channel, requests, err = client.OpenChannel("session", nil)
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		return channel, requests, err
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 }
 
 // close ends the session; read sees it.
@@ -188,6 +207,13 @@ func (s *shell) usable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.broken && s.err == nil && len(s.received) == 0
+}
+
+// ended reports whether nothing more will come.
+func (s *shell) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err != nil
 }
 
 // do sends a command and returns the lines of its reply. The error is a *CommandError, a
