@@ -65,6 +65,13 @@ func (d *Driver) delete(ctx context.Context, s *session, name string) error {
 	}
 	if !held && !d.config.DeferredDeletion {
 		err := d.remove(ctx, s, name)
+		if is(err, syscall.ENOENT) { // it was there when it was looked at: somebody else has removed it, or this call has
+			there, look := s.header(name)
+			if there || look != nil {
+				return errors.Join(err, look)
+			}
+			err = nil
+		}
 		if err == nil {
 			return s.release(d, what.parent)
 		}
